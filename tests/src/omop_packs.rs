@@ -22,8 +22,27 @@ struct Field {
     domain: Option<String>,
 }
 
-/// Whose rows of one day the time of day puts in order: they hold values, of which the last is asked for.
-const ORDERED: &[(&str, &str)] = &[("measurement", "measurement_datetime"), ("observation", "observation_datetime")];
+/// Whose rows of one day the time of day puts in order.
+const ORDERED: &[(&str, &str)] = &[
+    ("visit_occurrence", "visit_start_datetime"),
+    ("visit_detail", "visit_detail_start_datetime"),
+    ("condition_occurrence", "condition_start_datetime"),
+    ("drug_exposure", "drug_exposure_start_datetime"),
+    ("procedure_occurrence", "procedure_datetime"),
+    ("device_exposure", "device_exposure_start_datetime"),
+    ("measurement", "measurement_datetime"),
+    ("observation", "observation_datetime"),
+    ("specimen", "specimen_datetime"),
+];
+
+/// How often our part of a table's contract has changed.
+fn ours(table: &str) -> u8 {
+    match table {
+        "person" => 0,
+        "measurement" | "observation" => 2,
+        _ => 1,
+    }
+}
 
 /// The tables of a pack, each with the column that says when a row happened.
 const TABLES: &[(&str, Option<&str>)] = &[
@@ -154,7 +173,7 @@ fn fields_of(table: &str, text: &str) -> Vec<Field> {
 
 fn contract(version: &str, table: &str, time: Option<&str>, fields: &[Field]) -> String {
     let order = ORDERED.iter().find(|(of, _)| *of == table).map(|(_, order)| *order);
-    let ours = u8::from(order.is_some());
+    let ours = ours(table);
     let mut text = format!(
         "# Made from the OMOP CDM {version} table of fields (OHDSI, Apache-2.0) by bocage-packs. Ranges are ours; the version is the model's and, last, ours.\n\
          id = \"omop-{}@{}{ours}\"\ntitle = \"OMOP CDM {version}: {}\"\nsubject = \"person_id\"\n",
@@ -222,6 +241,19 @@ fn rules(text: &mut String, table: &str, time: Option<&str>, fields: &[Field]) {
     if let (Some(begin), Some(end)) = (time, end.filter(|end| fields.iter().any(|field| field.name == *end))) {
         let _ =
             write!(text, "\n[[rule]]\nname = \"begin_before_end\"\ncheck = \"{begin} <= {end}\"\non_fail = \"keep\"\n");
+    }
+    if let Some(time) = time {
+        let _ = write!(
+            text,
+            "\n[[rule]]\nname = \"not_before_birth\"\nkind = \"before_birth\"\ncolumn = \"{time}\"\nborn = \"omop-person\"\non_fail = \"keep\"\n"
+        );
+    }
+    for (key, of) in ROWS.iter().filter(|(key, of)| *of != table && fields.iter().any(|field| field.name == *key)) {
+        let name = of.trim_end_matches("_occurrence");
+        let _ = write!(
+            text,
+            "\n[[rule]]\nname = \"{name}_is_there\"\nkind = \"dangling\"\ncolumn = \"{key}\"\non_fail = \"keep\"\n"
+        );
     }
     if table == "measurement" {
         let of = |(concept, lo, hi): &(&str, f64, f64)| {

@@ -140,37 +140,12 @@ fn an_ingest_that_is_killed_at_any_step_is_gone_on_with_and_gives_what_it_would_
 
 #[test]
 fn a_damaged_file_of_an_export_that_may_be_left_out_is_named_wherever_the_snapshot_is_told_of() {
-    const NETWORK: &str = r#"
-        network = "lab"
-        packs = ["fhir-r4-core"]
-        [publication]
-        min_sites = 1
-        [researcher]
-        name = "A researcher"
-        mode = "exact"
-        [[site]]
-        id = "site"
-        [site.dataset.patients]
-        contract = "fhir-r4-patient@1"
-        source = { kind = "fhir", path = "export", view = "fhir-r4-core/patient", damaged = "skip" }
-    "#;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = |below: &str| folder.path().join(below);
-    fs::write(path("network.toml"), NETWORK).expect("network.toml");
-    let mut made = Command::new(EXE);
-    made.args(["network", "init"]).arg(path("network.toml")).arg("--out").arg(path("net"));
-    assert!(made.output().expect("the command").status.success(), "a network");
-    let export = path("net/sites/site/export");
-    fs::create_dir_all(&export).expect("the export");
+    let dataset = "[site.dataset.patients]\ncontract = \"fhir-r4-patient@1\"\n\
+        source = { kind = \"fhir\", path = \"export\", view = \"fhir-r4-core/patient\", damaged = \"skip\" }\n";
     let patient = r#"{"resourceType":"Patient","id":"a","birthDate":"1980-02-03","gender":"female"}"#;
-    fs::write(export.join("Patient.1.ndjson"), patient).expect("a file");
-    fs::write(export.join("Patient.2.ndjson.gz"), "not packed").expect("a file");
-    let said = |args: &[&str]| {
-        let mut command = Command::new(EXE);
-        command.arg("node").args(args).arg("--config").arg(path("net/sites/site/node.toml"));
-        let output = command.output().expect("the command");
-        text(&output.stdout) + &text(&output.stderr)
-    };
+    let files = [("Patient.1.ndjson", patient), ("Patient.2.ndjson.gz", "not packed")];
+    let hospital = Hospital::new("fhir-r4-core", dataset, &files);
+    let said = |args: &[&str]| hospital.said(args);
     let sentence = "1 damaged file was left out as a whole: Patient.2.ndjson.gz";
     let refreshed = said(&["datasets", "refresh", "patients"]);
     assert!(refreshed.contains(&format!("of the source of patients {sentence}\n")), "{refreshed}");
@@ -180,6 +155,136 @@ fn a_damaged_file_of_an_export_that_may_be_left_out_is_named_wherever_the_snapsh
     }
     let (list, table) = (said(&["datasets"]), said(&["datasets", "list", "--format", "csv"]));
     assert!(list.contains(sentence) && table.contains(sentence), "{list}{table}");
+}
+
+/// A hospital of a network with a pack, its export or tables in `export`.
+struct Hospital(tempfile::TempDir);
+
+impl Hospital {
+    fn new(pack: &str, datasets: &str, files: &[(&str, &str)]) -> Self {
+        let hospital = Self(tempfile::tempdir().expect("a folder"));
+        let network = format!(
+            "network = \"lab\"\npacks = [\"{pack}\"]\n[publication]\nmin_sites = 1\n[researcher]\nname = \"A researcher\"\nmode = \"exact\"\n\
+             [[site]]\nid = \"site\"\n{datasets}"
+        );
+        fs::write(hospital.path("network.toml"), network).expect("network.toml");
+        let mut made = Command::new(EXE);
+        made.args(["network", "init"]).arg(hospital.path("network.toml")).arg("--out").arg(hospital.path("net"));
+        let output = made.output().expect("the command");
+        assert!(output.status.success(), "a network: {}", text(&output.stderr));
+        fs::create_dir_all(hospital.path("net/sites/site/export")).expect("the export");
+        files.iter().for_each(|(name, text)| hospital.write(name, text));
+        hospital
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.path("net/sites/site/export").join(name), text).expect("a file");
+    }
+
+    fn said(&self, args: &[&str]) -> String {
+        let mut command = Command::new(EXE);
+        command.arg("node").args(args).arg("--config").arg(self.path("net/sites/site/node.toml"));
+        let output = command.output().expect("the command");
+        text(&output.stdout) + &text(&output.stderr)
+    }
+
+    /// The lines about rules that look into other datasets, of what is said.
+    fn rules(said: &str) -> Vec<&str> {
+        let ours = ["rule not_before_birth:", "is_there:", "has a newer snapshot", "rows left out: rule"];
+        said.lines().map(str::trim).filter(|line| ours.iter().any(|part| line.contains(part))).collect()
+    }
+}
+
+#[test]
+fn a_fhir_export_s_diagnoses_before_a_birth_and_of_no_encounter_are_kept_emptied_or_left_out_and_told_in_check() {
+    let dataset = |name: &str, of: &str, view: &str| {
+        format!(
+            "[site.dataset.{name}]\ncontract = \"fhir-r4-{of}\"\nsource = {{ kind = \"fhir\", path = \"export\", view = \"fhir-r4-core/{view}\" }}\n"
+        )
+    };
+    let datasets = dataset("conditions", "condition@3", "condition")
+        + "rules = { not_before_birth = \"reject\", encounter_is_there = \"null\" }\n"
+        + &dataset("encounters", "encounter@2", "encounter")
+        + &dataset("patients", "patient@1", "patient");
+    let patients = r#"{"resourceType":"Patient","id":"a","birthDate":"1980-02-03"}
+{"resourceType":"Patient","id":"b","birthDate":"1980"}
+"#;
+    let encounter = |id: &str, patient: &str, start: &str| {
+        format!(
+            r#"{{"resourceType":"Encounter","id":"{id}","status":"finished","class":{{"code":"AMB"}},"subject":{{"reference":"Patient/{patient}"}},"period":{{"start":"{start}"}}}}"#
+        ) + "\n"
+    };
+    let condition = |patient: &str, encounter: &str, onset: &str| {
+        format!(
+            r#"{{"resourceType":"Condition","subject":{{"reference":"Patient/{patient}"}},"encounter":{{"reference":"Encounter/{encounter}"}},"onsetDateTime":"{onset}"}}"#
+        ) + "\n"
+    };
+    let conditions = condition("a", "1", "1980-02-02") // the day before the birth
+        + &condition("a", "1", "1980-02") // perhaps on the day of birth
+        + &condition("a", "2", "1990-01-01T10:00:00+01:00") // during another's encounter
+        + &condition("b", "2", "1979") // the year before that of birth
+        + &condition("b", "2", "1980-01-01")
+        + &condition("b", "9", "1999-01-01"); // during no encounter
+    let encounters = encounter("1", "a", "1980-02-02") + &encounter("2", "b", "1990-01-01T10:00:00Z");
+    let files = [("Patient.ndjson", patients), ("Encounter.ndjson", &encounters), ("Condition.ndjson", &conditions)];
+    let hospital = Hospital::new("fhir-r4-core", &datasets, &files);
+    let early = hospital.said(&["datasets", "refresh", "conditions"]);
+    assert!(early.contains("rule `not_before_birth` takes rows or values away by another dataset, and cannot be looked at: no snapshot of `patients` can be used"), "{early}");
+    for name in ["patients", "encounters", "conditions"] {
+        let said = hospital.said(&["datasets", "refresh", name]);
+        assert!(said.contains("snapshot of "), "{said}");
+    }
+    let check = hospital.said(&["check"]);
+    let expected = [
+        "2 rows left out: rule not_before_birth fails",
+        "rule encounter_is_there: 2 rows fail and are kept without the value (leads to a row of the patient in fhir-r4-encounter: encounter): row 3, 6 of the source",
+        "rule not_before_birth: 2 rows fail and are left out (not before the birth in fhir-r4-patient: date): row 1, 4 of the source",
+        "rule not_before_birth: 1 row fails and is kept (not before the birth in fhir-r4-patient: date): row 1 of the source",
+    ];
+    assert_eq!(Hospital::rules(&check), expected, "{check}");
+    // A birth that is corrected: what was held against the one before says so, until it is held against this one.
+    hospital.write("Patient.ndjson", &patients.replace("1980-02-03", "1980-02-01"));
+    hospital.said(&["datasets", "refresh", "patients"]);
+    let newer = "patients has a newer snapshot than the one that rules were held against; against it: bocage node datasets refresh";
+    let check = hospital.said(&["check"]);
+    assert_eq!(check.matches(newer).count(), 2, "{check}");
+    let said = hospital.said(&["datasets", "refresh", "conditions"]);
+    assert!(said.contains("1 row fails and is left out") && said.contains(": row 4 of the source"), "{said}");
+    assert_eq!(hospital.said(&["check"]).matches(newer).count(), 1, "of the encounters still");
+}
+
+#[test]
+fn an_omop_site_s_rows_before_a_birth_and_of_no_visit_are_counted_where_the_other_tables_are_offered() {
+    let dataset = |name: &str, of: &str, map: &str| {
+        format!(
+            "[site.dataset.{name}]\ncontract = \"omop-{of}\"\nsource = {{ kind = \"csv\", path = \"export/{name}.csv\" }}\n{map}"
+        )
+    };
+    let of_person = "map = { birth_date = \"birth_datetime\" }\n".to_owned()
+        + "absent = [\"race_concept_id\", \"ethnicity_concept_id\", \"care_site_id\", \"gender_source_value\", \"gender_source_concept_id\", \"race_source_value\", \"race_source_concept_id\", \"ethnicity_source_value\", \"ethnicity_source_concept_id\"]\n";
+    let of_condition = "absent = [\"condition_start_datetime\", \"condition_end_date\", \"condition_end_datetime\", \"condition_type_concept_id\", \"condition_status_concept_id\", \"stop_reason\", \"visit_detail_id\", \"condition_source_value\", \"condition_source_concept_id\", \"condition_status_source_value\"]\n";
+    let person = "person_id,gender_concept_id,year_of_birth,birth_datetime\n1,8507,1980,1980-02-03T12:00:00\n2,8532,1990,1990-05-05\n";
+    let conditions = "condition_occurrence_id,person_id,condition_concept_id,condition_start_date,visit_occurrence_id\n\
+        1,1,201826,1980-02-02,7\n2,1,201826,1980-02-03,7\n3,2,201826,2001-01-01,8\n4,2,201826,1989-12-31,\n";
+    let datasets = dataset("condition_occurrence", "condition-occurrence@541", of_condition)
+        + &dataset("person", "person@540", &of_person);
+    let hospital =
+        Hospital::new("omop-5.4", &datasets, &[("person.csv", person), ("condition_occurrence.csv", conditions)]);
+    for name in ["person", "condition_occurrence"] {
+        let said = hospital.said(&["datasets", "refresh", name]);
+        assert!(said.contains("snapshot of "), "{said}");
+    }
+    let check = hospital.said(&["check"]);
+    let expected = [
+        "rule not_before_birth: 2 rows fail and are kept (not before the birth in omop-person: condition_start_date): row 1, 4 of the source",
+        "rule visit_detail_is_there: not looked at (leads to a row of the patient in omop-visit-detail: visit_detail_id): this node has no dataset under a contract `omop-visit-detail`",
+        "rule visit_is_there: not looked at (leads to a row of the patient in omop-visit-occurrence: visit_occurrence_id): this node has no dataset under a contract `omop-visit-occurrence`",
+    ];
+    assert_eq!(Hospital::rules(&check), expected, "{check}");
 }
 
 #[test]

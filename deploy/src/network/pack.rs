@@ -100,18 +100,18 @@ mod tests {
         let out = dir.path().join("contracts");
         let pack = contract::pack("omop-5.4").unwrap();
         assert!(write(pack, &out).unwrap().starts_with("16 of 16 contracts"));
-        std::fs::remove_file(out.join("omop-death@540.toml")).unwrap();
+        std::fs::remove_file(out.join("omop-death@541.toml")).unwrap();
         assert!(write(pack, &out).unwrap().starts_with("1 of 16 contracts"));
 
         let changed = out.join("omop-person@540.toml");
         std::fs::write(&changed, "mine").unwrap();
-        std::fs::remove_file(out.join("omop-death@540.toml")).unwrap();
+        std::fs::remove_file(out.join("omop-death@541.toml")).unwrap();
         let error = write(pack, &out).unwrap_err().to_string();
         assert!(
             error.contains("omop-person@540.toml: it is there already and is not this pack's\n  hint: "),
             "{error}"
         );
         assert_eq!(std::fs::read_to_string(changed).unwrap(), "mine");
-        assert!(!out.join("omop-death@540.toml").exists());
+        assert!(!out.join("omop-death@541.toml").exists());
     }
 }

@@ -100,8 +100,7 @@ fn plan(out: &mut dyn Write, config: &Config, now: Timestamp) -> io::Result<()> 
         match usable(&custodian, dataset) {
             Ok(manifest) => {
                 super::datasets::report(out, &manifest)?;
-                super::datasets::references(out, config, dataset, &manifest)?;
-                super::datasets::before_birth(out, config, dataset, &manifest)?;
+                super::datasets::held_against(out, config, dataset, &manifest)?;
                 super::datasets::optouts(out, config, dataset, &manifest)?;
             }
             Err(reason) => {

@@ -18,11 +18,10 @@ use super::output::{Failure, Format, print, print_csv, print_json};
 use super::{quality, warnings};
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
-use crate::custodian::dangling::{Dangling, dangling};
 use crate::custodian::data::usable;
-use crate::custodian::early::{Early, early};
 use crate::custodian::ledger::{Ledger, Pin};
 use crate::custodian::optout::{Known, OfList, Room, known};
+use crate::custodian::others::looked_into;
 use crate::custodian::schedule::{longest_wait_secs, wait_secs};
 use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
@@ -129,6 +128,7 @@ pub fn show(config: &Config, name: &str, format: Format) -> Result<(), Failure> 
         Format::Text => {
             let (held, pins) = kept(config, name)?;
             print(|out| attempt(out, config, dataset))?;
+            print(|out| held_against(out, config, dataset, &manifest))?;
             print(|out| optouts(out, config, dataset, &manifest))?;
             print(|out| held.iter().try_for_each(|h| line(out, h, pins.get(&h.manifest.content).copied())))
         }
@@ -173,57 +173,27 @@ fn rows_of(rows: u64, subjects: u32) -> String {
     format!("{} of {}", counted(rows, "row"), counted(subjects, "patient"))
 }
 
-/// Rows that refer to rows of another dataset which are not there, or not only once.
-pub(super) fn references(
+/// Which of the snapshots that rules were held against have newer ones by now.
+pub(super) fn held_against(
     out: &mut dyn Write,
     config: &Config,
     dataset: &Dataset,
     manifest: &Manifest,
 ) -> io::Result<()> {
-    let (custodian, dir) = (config.custodian(), config.state.snapshots());
-    for column in dataset.contract.columns() {
-        let Some(named) = &column.references else { continue };
-        let place = format!("             {}:", column.name);
-        let there = config.datasets.values().find(|other| other.contract.id().name() == named);
-        let Some(there) = there else {
-            writeln!(out, "{place} refers to rows of {named}, which is no dataset here")?;
-            continue;
-        };
-        // What hinders its own snapshot is said at its own place.
-        let Ok(other) = usable(&custodian, there) else { continue };
-        match dangling((&dir, &column.name), (&dataset.contract, manifest), (&there.contract, &other)) {
-            Ok(Dangling { nowhere: 0, several: 0, .. }) => {}
-            Ok(Dangling { refer, nowhere, several }) => writeln!(
+    let dir = config.state.snapshots();
+    for other in looked_into(&config.datasets, dataset) {
+        let Ok(now) = snapshot::current(&dir, &other.name) else { continue };
+        let (name, own) = (&other.name, &dataset.name);
+        match manifest.against.get(name) {
+            Some(then) if *then == now => {}
+            Some(_) => writeln!(
                 out,
-                "{place} of {refer} rows that refer to rows of {named}, {nowhere} find none of their patient, and {several} more than one"
+                "             {name} has a newer snapshot than the one that rules were held against; against it: bocage node datasets refresh {own}"
             )?,
-            Err(error) => writeln!(out, "{place} {}", error.to_string().lines().next().unwrap_or_default())?,
-        }
-    }
-    Ok(())
-}
-
-/// Rows that are dated before their patient was born, as another dataset of the node says it.
-pub(super) fn before_birth(
-    out: &mut dyn Write,
-    config: &Config,
-    dataset: &Dataset,
-    manifest: &Manifest,
-) -> io::Result<()> {
-    let (custodian, dir, own) = (config.custodian(), config.state.snapshots(), &dataset.contract);
-    for people in config.datasets.values().filter(|other| other.contract.birth().is_some()) {
-        if own.time().is_none() || people.contract.id() == own.id() {
-            continue;
-        }
-        let Ok(births) = usable(&custodian, people) else { continue };
-        match early(&dir, (own, manifest), (&people.contract, &births)) {
-            Ok(None | Some(Early { before_birth: 0, .. })) => {}
-            Ok(Some(Early { dated, before_birth })) => writeln!(
+            None => writeln!(
                 out,
-                "             of {dated} rows with a date whose patient's birth {} has, {before_birth} are dated before it",
-                people.contract.id().name()
+                "             {name} has a snapshot by now, against which rules can be held: bocage node datasets refresh {own}"
             )?,
-            Err(error) => writeln!(out, "             {}", error.to_string().lines().next().unwrap_or_default())?,
         }
     }
     Ok(())

@@ -18,6 +18,7 @@ use super::warnings;
 use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::optout::{IdForm, IdKey, identified};
+use crate::custodian::others::Others;
 use crate::custodian::snapshot::{Manifest, Progress};
 use crate::custodian::{Switches, engine};
 use crate::ingest::progress::Line;
@@ -89,13 +90,14 @@ fn take(config: Config, dataset: &Dataset, why: Why, switches: &Switches) -> Res
         flag::register(signal, Arc::clone(&stop)).map_err(Failure::ours)?;
     }
     let _ = engine::cores();
+    let others = Others::of(&config.custodian(), dataset, form.as_ref());
     let process = if dataset.spec.source.remote().is_some() { Process::RemoteIngest } else { Process::Ingest };
     let sandbox = Sandbox::begin(process, &config, Some(dataset), switches).map_err(unconfined)?;
     // Polars and the driver of a database make runtimes, which wake themselves by a pair of sockets that all of a process share: it is made now.
     let shared = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::ours)?;
     let sealed = sandbox.seal().map_err(unconfined)?;
-    let ingest =
-        Ingest { state: &config.state, rules: config.snapshots, dataset, form: form.as_ref(), size: switches.size };
+    let (form, others) = (form.as_ref(), &others);
+    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form, others, size: switches.size };
     let line = Line::new(&dataset.name);
     let loose = RefCell::new(None);
     let taken = ingest.run(why, clock(switches).now(), &|progress| {

@@ -78,6 +78,9 @@ pub(super) fn print(out: &mut dyn Write, report: &Report) -> io::Result<()> {
 }
 
 fn found(rule: &RuleReport) -> String {
+    if let Some(why) = &rule.unheld {
+        return format!("not looked at ({}): {why}", rule.check);
+    }
     let count = rule.failed.count;
     if count == 0 {
         return format!("every row passes ({})", rule.check);
@@ -141,11 +144,14 @@ mod tests {
             check: "born <= died".to_owned(),
             on_fail,
             failed: Lines { count, first: first.to_vec() },
+            unheld: None,
         };
         assert_eq!(found(&rule(0, &[], OnFail::Keep)), "every row passes (born <= died)");
         let one = found(&rule(1, &[7], OnFail::Null));
         assert_eq!(one, "1 row fails and is kept without the value (born <= died): row 7 of the source");
         let many = found(&rule(3, &[1, 2], OnFail::Reject));
         assert_eq!(many, "3 rows fail and are left out (born <= died): row 1, 2, … of the source");
+        let unheld = RuleReport { unheld: Some("no people".to_owned()), ..rule(0, &[], OnFail::Keep) };
+        assert_eq!(found(&unheld), "not looked at (born <= died): no people");
     }
 }

@@ -10,6 +10,7 @@
 //! ```
 //! A query cannot be stopped from inside: the custodian ends itself, and is started again.
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -27,7 +28,8 @@ use super::children::{OTHER_NODE, lock};
 use super::environment;
 use super::logging;
 use super::output::Failure;
-use crate::config::{Config, Origin, StateDir};
+use crate::config::{Config, Dataset, Origin, StateDir};
+use crate::custodian::others::in_order;
 use crate::custodian::source::is_dataset_name;
 use crate::custodian::{Progress, Report, Switches};
 use crate::herald;
@@ -215,7 +217,8 @@ pub(super) fn ingests(
     logging::of_daemon(&config.log, log, "ingest");
     let environment = environment::of_children(&switches.environment);
     loop {
-        let due = left_in(&config.state.due());
+        let mut due = left_in(&config.state.due());
+        due.sort_by_key(|file| turn(&config.datasets, &name(file)));
         for file in &due {
             let (dataset, why) = (name(file), take(file)?);
             let Some(why) = Why::parse(why.trim()).filter(|_| is_dataset_name(&dataset)) else {
@@ -235,6 +238,11 @@ pub(super) fn ingests(
             return Ok(());
         }
     }
+}
+
+/// When a dataset's turn comes: behind those that its rules look into.
+fn turn(datasets: &BTreeMap<String, Dataset>, name: &str) -> usize {
+    in_order(datasets).iter().take_while(|dataset| dataset.name != name).count()
 }
 
 /// Tells the steward of the studies that wait since the last time.

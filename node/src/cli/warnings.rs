@@ -313,7 +313,7 @@ mod tests {
         let mut report = Report { source_rows: 100, ..report(100, 0, &[]) };
         let mut rule = |on_fail, count| {
             let failed = Lines { count, ..Lines::default() };
-            let rule = RuleReport { check: "a rule".to_owned(), on_fail, failed };
+            let rule = RuleReport { check: "a rule".to_owned(), on_fail, failed, unheld: None };
             report.rules = [("late".parse().unwrap(), rule)].into();
             of_report("heart", &report).into_iter().map(|(what, _)| what).collect::<Vec<_>>()
         };

@@ -7,6 +7,7 @@
 
 mod contracts;
 mod coordinator;
+mod elsewhere;
 pub mod environment;
 mod fhir_server;
 pub mod policy;

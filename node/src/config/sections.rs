@@ -22,7 +22,7 @@ use super::raw::{
 };
 use super::{
     AccessBody, Config, Coordinator, Dataset, LedgerRules, Organisation, Policy, QUERY_SECS_MAX, Refresh, Researcher,
-    STOP_SECS_DEFAULT, SnapshotRules, StateDir, Steward, Tls, Trust, contracts,
+    STOP_SECS_DEFAULT, SnapshotRules, StateDir, Steward, Tls, Trust, contracts, elsewhere,
 };
 use crate::custodian::optout::OptOutSpec;
 use crate::custodian::source::DatasetSpec;
@@ -106,6 +106,7 @@ pub(super) fn draft(value: &Value, origin: &Origin) -> Draft {
         draft.datasets.values().for_each(|dataset| reader.nameless(dataset));
     }
     draft.problems = reader.problems;
+    draft.problems.extend(elsewhere::problems(&draft.datasets, file));
     draft
 }
 

@@ -17,6 +17,7 @@ use bocage_protocol::wire::message::{Catalogue, Offer, Particular, Particulars, 
 use super::ledger::bodies::SnapshotTaken;
 use super::ledger::{Entry, Kind, Ledger, LedgerError};
 use super::optout::{self, IdForm};
+use super::others::{Others, in_order};
 use super::schedule::{Known, due};
 use super::server::{busy, refused};
 use super::snapshot::{self, Manifest, Size, Snapshot, SnapshotError, stale_reason};
@@ -51,7 +52,8 @@ pub fn refresh(
     why: Why,
     now: Timestamp,
 ) -> Result<Manifest, RefreshError> {
-    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form, size: Size::default() };
+    let (others, size) = (&Others::of(config, dataset, form), Size::default());
+    let ingest = Ingest { state: &config.state, rules: config.snapshots, dataset, form, others, size };
     let manifest = ingest.run(why, now, &|_| true)?;
     record(config, ledger, &manifest, now)?;
     Ok(manifest)
@@ -105,7 +107,7 @@ pub fn usable(config: &CustodianConfig, dataset: &Dataset) -> Result<Manifest, S
 }
 
 impl Custodian {
-    /// The datasets whose snapshot is due to be taken, and why.
+    /// The datasets whose snapshot is due to be taken, and why; each behind those that its rules look into.
     fn due(&self, starting: bool) -> Vec<(&Dataset, Why)> {
         let now = self.clock.now();
         let due = |dataset: &'_ Dataset| {
@@ -131,7 +133,7 @@ impl Custodian {
             tracing::info!(dataset = dataset.name, reason, "taking a snapshot");
             Some(why)
         };
-        self.config.datasets.values().filter_map(|dataset| Some((dataset, due(dataset)?))).collect()
+        in_order(&self.config.datasets).into_iter().filter_map(|dataset| Some((dataset, due(dataset)?))).collect()
     }
 
     /// Asks the supervisor for the snapshots that are due: of every dataset that has no usable one, or one that is too old.

@@ -1,7 +1,7 @@
 //! The ingest: reads one dataset's source, writes a snapshot and ends. By schedule the supervisor starts it, by hand a person.
 //!
 //! It must never be given the ledger or the release key: what it reads is not trusted, and a defect that a source could use reaches no further than
-//! the dataset's own snapshots, and the custodian believes nothing of how these are laid out. That a snapshot is there is written into the ledger by the custodian, which takes it into use.
+//! the dataset's own snapshots, and to read those that its rules look into, and the custodian believes nothing of how these are laid out. That a snapshot is there is written into the ledger by the custodian, which takes it into use.
 
 pub mod attempt;
 pub mod progress;
@@ -14,6 +14,7 @@ use self::attempt::Attempt;
 
 use crate::config::{Dataset, SnapshotRules, StateDir};
 use crate::custodian::optout::IdForm;
+use crate::custodian::others::Others;
 use crate::custodian::snapshot::{Floor, Manifest, Progress, Size, SnapshotError, SystemDisk, Taking};
 
 /// Why a snapshot is taken.
@@ -58,6 +59,8 @@ pub struct Ingest<'a> {
     pub dataset: &'a Dataset,
     /// How patients are known again, where they can opt out.
     pub form: Option<&'a IdForm>,
+    /// What rules that look into other datasets find there.
+    pub others: &'a Others,
     /// How much is in memory at a time.
     pub size: Size,
 }
@@ -93,7 +96,8 @@ impl Ingest<'_> {
             }
             goes_on(progress)
         };
-        let taking = Taking { floor, form: self.form, why: why.as_str(), size: self.size, goes_on: &noted, dir: &dir };
+        let (form, others, size, why) = (self.form, self.others, self.size, why.as_str());
+        let taking = Taking { dir: &dir, floor, form, others, why, size, goes_on: &noted };
         let taken = taking.take(&self.dataset.spec, &self.dataset.contract, now);
         match &taken {
             Ok(_) => attempt::remove(&path),

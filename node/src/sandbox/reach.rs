@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Process;
 use crate::config::{Config, Dataset};
+use crate::custodian::others::looked_into;
 use crate::custodian::source::Remote;
 
 /// Name resolution: what the C library reads for it. Nothing here is secret.
@@ -89,7 +90,9 @@ impl Reach {
                 let remote: Vec<Remote<'_>> = sources().filter_map(|source| source.remote()).collect();
                 let resolver = RESOLVER.iter().take(if remote.is_empty() { 0 } else { RESOLVER.len() });
                 let of_server = remote.iter().flat_map(|remote| remote.files.iter().map(|file| (*file).to_owned()));
-                let read = files.chain(of_server).chain(resolver.map(PathBuf::from)).collect();
+                let looked_into = dataset.iter().flat_map(|dataset| looked_into(&config.datasets, dataset));
+                let others = looked_into.map(|other| config.state.snapshots().join(&other.name));
+                let read = files.chain(of_server).chain(resolver.map(PathBuf::from)).chain(others).collect();
                 let write = dataset.iter().map(|dataset| config.state.snapshots().join(&dataset.name)).collect();
                 let ports = Some(remote.iter().map(|remote| remote.port).collect());
                 Self { read: Some(read), write, free: Vec::new(), name_servers: !remote.is_empty(), ports }

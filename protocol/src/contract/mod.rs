@@ -235,6 +235,12 @@ impl Contract {
         &self.rules
     }
 
+    /// The names of the contracts of other datasets that rules look into, each once.
+    pub fn looks_into(&self) -> impl Iterator<Item = &str> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.rules.iter().filter_map(|rule| rule.check.looks_into()).filter(move |name| seen.insert(*name))
+    }
+
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|c| c.name.as_str() == name)

@@ -1,5 +1,8 @@
 //! How coarse a date may be that a column takes: a source may know the month or the year alone. The middle of the month or year then stands for it.
 
+use std::ops::RangeInclusive;
+
+use chrono::{Datelike as _, Days, Months, NaiveDate};
 use serde::Serialize;
 
 use crate::front::dates::parse_date;
@@ -32,6 +35,27 @@ impl Precision {
             _ => None,
         }
     }
+
+    /// The days that a day of such a column may stand for: those of its month or year, where it is the one that stands for all of them.
+    pub fn meant(self, day: i32) -> RangeInclusive<i32> {
+        let first = |date: NaiveDate| match (date.day(), date.month(), self) {
+            (1, 7, Precision::Year) => Some((date.with_month(1)?, Months::new(12))),
+            (15, ..) => Some((date.with_day(1)?, Months::new(1))),
+            _ => None,
+        };
+        let days = |date: NaiveDate| date.signed_duration_since(NaiveDate::default()).num_days() as i32;
+        let meant = date(day).and_then(first).and_then(|(first, months)| {
+            let last = first.checked_add_months(months)?.checked_sub_days(Days::new(1))?;
+            Some(days(first)..=days(last))
+        });
+        meant.unwrap_or(day..=day)
+    }
+}
+
+fn date(day: i32) -> Option<NaiveDate> {
+    let days = Days::new(u64::from(day.unsigned_abs()));
+    let epoch = NaiveDate::default();
+    if day < 0 { epoch.checked_sub_days(days) } else { epoch.checked_add_days(days) }
 }
 
 #[cfg(test)]
@@ -48,5 +72,20 @@ mod tests {
             assert_eq!(Precision::Month.middle(text), None, "{text}");
         }
         assert_eq!(Precision::Year.middle("+202"), None);
+    }
+
+    #[test]
+    fn a_day_that_stands_for_a_month_or_year_may_mean_each_of_its_days() {
+        let day = |text: &str| parse_date(text).unwrap();
+        let meant = |precision: Precision, text: &str| precision.meant(day(text));
+        assert_eq!(meant(Precision::Year, "2020-07-01"), day("2020-01-01")..=day("2020-12-31"));
+        assert_eq!(meant(Precision::Year, "1960-02-15"), day("1960-02-01")..=day("1960-02-29"));
+        assert_eq!(meant(Precision::Month, "2020-12-15"), day("2020-12-01")..=day("2020-12-31"));
+        for (precision, text) in
+            [(Precision::Month, "2020-07-01"), (Precision::Year, "2020-07-02"), (Precision::Year, "1969-12-31")]
+        {
+            assert_eq!(meant(precision, text), day(text)..=day(text), "{text}");
+        }
+        assert_eq!(Precision::Year.meant(i32::MIN), i32::MIN..=i32::MIN);
     }
 }

@@ -40,6 +40,40 @@ pub enum Check {
         /// The columns.
         columns: Vec<ColumnName>,
     },
+    /// The day of this column is none before the patient was born, as another dataset of the node has it. Of days that a source knows to the month or year
+    /// alone, any may be meant.
+    BeforeBirth {
+        /// The date or datetime.
+        column: ColumnName,
+        /// The name of that dataset's contract, without its version.
+        born: String,
+    },
+    /// The patient has a row of the key that this column names, in the dataset to which it refers.
+    Dangling {
+        /// The column that refers.
+        column: ColumnName,
+        /// The name of that dataset's contract, without its version.
+        to: String,
+    },
+}
+
+impl Check {
+    /// The name of the contract of another dataset that it looks into, where it does.
+    pub fn looks_into(&self) -> Option<&str> {
+        match self {
+            Check::Holds(_) | Check::FutureDate { .. } | Check::Duplicate { .. } => None,
+            Check::BeforeBirth { born: other, .. } | Check::Dangling { to: other, .. } => Some(other),
+        }
+    }
+
+    /// What it looks for in a dataset under a contract of that name: the column with the birth, or with the key. None where the contract has none.
+    pub fn looks_for<'a>(&self, other: &'a Contract) -> Option<&'a ColumnName> {
+        match self {
+            Check::Holds(_) | Check::FutureDate { .. } | Check::Duplicate { .. } => None,
+            Check::BeforeBirth { .. } => other.birth(),
+            Check::Dangling { .. } => other.key(),
+        }
+    }
 }
 
 /// What becomes of a row that fails a rule, mildest first.
@@ -71,7 +105,8 @@ impl Rule {
     pub fn at_fault(&self) -> &[ColumnName] {
         match &self.check {
             Check::FutureDate { columns } => columns,
-            _ => self.column.as_slice(),
+            Check::BeforeBirth { column, .. } | Check::Dangling { column, .. } => std::slice::from_ref(column),
+            Check::Holds(_) | Check::Duplicate { .. } => self.column.as_slice(),
         }
     }
 
@@ -100,6 +135,8 @@ impl fmt::Display for Check {
             Check::Holds(condition) => f.write_str(&written(condition)),
             Check::FutureDate { columns } => write!(f, "no date in the future: {}", list(columns)),
             Check::Duplicate { columns } => write!(f, "unique together: {}", list(columns)),
+            Check::BeforeBirth { column, born } => write!(f, "not before the birth in {born}: {column}"),
+            Check::Dangling { column, to } => write!(f, "leads to a row of the patient in {to}: {column}"),
         }
     }
 }

@@ -131,6 +131,46 @@ fn everything_that_is_wrong_with_rules_is_said_at_once_with_its_place() {
             "rule[0] (a).columns: `weight` is of type float, neither date nor datetime",
         ),
         ("name = \"a\"\nkind = \"future_date\"\non_fail = \"null\"", "rule[0] (a).on_fail: `born` is required"),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\nborn = \"people\"",
+            "rule[0] (a).column: needed: the column that is looked at\n  hint: e.g. column = \"date\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\ncolumn = \"died\"",
+            "rule[0] (a).born: needed: the dataset that has the birth\n  hint: the name of its contract",
+        ),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\ncolumn = \"died\"\nborn = \"people@2\"",
+            "rule[0] (a).born: `people@2` is no name of a dataset\n  hint: without the version: born = \"people\"",
+        ),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\ncolumn = \"died\"\nborn = \"lives\"",
+            "rule[0] (a).born: `lives` is this contract\n  hint: write a `check`",
+        ),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\ncolumn = \"weight\"\nborn = \"people\"",
+            "rule[0] (a).column: `weight` is of type float, neither date nor datetime",
+        ),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\ncolumns = [\"died\"]\nborn = \"people\"",
+            "rule[0] (a).columns: a rule of this kind has no such key",
+        ),
+        (
+            "name = \"a\"\nkind = \"before_birth\"\ncolumn = \"born\"\nborn = \"people\"\non_fail = \"null\"",
+            "rule[0] (a).on_fail: `born` is required, so it cannot be left out",
+        ),
+        (
+            "name = \"a\"\nkind = \"dangling\"\ncolumn = \"sex\"",
+            "rule[0] (a).column: `sex` refers to no dataset\n  hint: say to whose rows by `references`",
+        ),
+        (
+            "name = \"a\"\nkind = \"dangling\"\ncolumn = \"sex\"\nborn = \"people\"",
+            "rule[0] (a).born: a rule of this kind has no such key",
+        ),
+        (
+            "name = \"a\"\nkind = \"dangling\"\ncolumn = \"sax\"",
+            "rule[0] (a).column: there is no column `sax`\n  hint: did you mean `sex`?",
+        ),
     ];
     for (rule, wanted) in cases {
         let text = problems(&format!("[[rule]]\n{rule}"));
@@ -250,6 +290,37 @@ fn a_contract_names_rows_and_says_how_coarse_a_date_may_be() {
     assert_eq!(found(&day), ["born.precision: month before, now none"]);
     let plain = parse(&STAYS.replace("references = \"stays\"", ""), "stays.toml").unwrap();
     assert_eq!(found(&plain), ["before.references: stays before, now none"]);
+}
+
+#[test]
+fn a_rule_may_look_into_another_dataset_that_it_names_without_a_version() {
+    let rules = "[[rule]]\nname = \"lived\"\nkind = \"before_birth\"\ncolumn = \"born\"\nborn = \"people\"\non_fail = \"null\"\n\
+                 [[rule]]\nname = \"there\"\nkind = \"dangling\"\ncolumn = \"before\"\non_fail = \"reject\"\n";
+    let text = format!("{}{rules}", STAYS.replace("references = \"stays\"", "references = \"wards\""));
+    let contract = parse(&text, "stays.toml").unwrap();
+    assert_eq!(contract.looks_into().collect::<Vec<_>>(), ["people", "wards"]);
+    let said: Vec<String> =
+        contract.rules()[1..].iter().map(|rule| format!("{} ({})", rule.check, rule.on_fail)).collect();
+    assert_eq!(
+        said,
+        ["not before the birth in people: born (null)", "leads to a row of the patient in wards: before (reject)"]
+    );
+    assert_eq!(contract.rules()[1].at_fault().iter().map(ColumnName::as_str).collect::<Vec<_>>(), ["born"]);
+    assert_eq!(lives().looks_into().count(), 0);
+    let people =
+        parse(&LIVES.replace("subject = \"patient\"", "subject = \"patient\"\nbirth = \"born\""), "lives.toml")
+            .unwrap();
+    let looks_for = |rule: usize, other| contract.rules()[rule].check.looks_for(other).map(ColumnName::as_str);
+    assert_eq!(
+        [looks_for(1, &people), looks_for(2, &people), looks_for(2, &contract)],
+        [Some("born"), None, Some("stay")]
+    );
+    let own = parse(&format!("{STAYS}{rules}"), "stays.toml").unwrap_err().to_string();
+    assert!(own.contains("rule[2] (there).column: `before` refers to rows of its own dataset"), "{own}");
+    let row = LIVES.replace("subject = \"patient\"", "subject = \"row\"");
+    let row = format!("{row}\n[[rule]]\nname = \"a\"\nkind = \"before_birth\"\ncolumn = \"died\"\nborn = \"people\"\n");
+    let row = parse(&row, "lives.toml").unwrap_err().to_string();
+    assert!(row.contains("rule[0] (a): a contract whose rows are patients has no patient who is known"), "{row}");
 }
 
 #[test]

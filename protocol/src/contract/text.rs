@@ -1,5 +1,6 @@
 //! A contract as text (TOML): parsed, checked, every problem reported at once.
 
+mod elsewhere;
 mod groupings;
 mod keys;
 mod known;

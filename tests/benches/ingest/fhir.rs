@@ -21,7 +21,7 @@ const VIEW: &str = "fhir-r4-core/observation";
 /// Prints all of it.
 pub fn compare() {
     let dataset = format!(
-        "[site.dataset.{DATASET}]\ncontract = \"fhir-r4-observation@2\"\nsource = {{ kind = \"fhir\", path = \"data\", view = \"{VIEW}\" }}\n"
+        "[site.dataset.{DATASET}]\ncontract = \"fhir-r4-observation@3\"\nsource = {{ kind = \"fhir\", path = \"data\", view = \"{VIEW}\" }}\n"
     );
     let network = Network::new("packs = [\"fhir-r4-core\"]", &dataset);
     let export = network.data("Observation.ndjson");

@@ -26,7 +26,7 @@ pub fn network(server: &Server, name: &str, more: &str) -> Network {
         ),
     );
     let site = format!(
-        "[[site]]\nid = \"hospital\"\n[site.dataset.periods]\ncontract = \"omop-observation-period@540\"\nsource = {{ kind = \"postgres\", host = \"localhost\", port = {}, \
+        "[[site]]\nid = \"hospital\"\n[site.dataset.periods]\ncontract = \"omop-observation-period@541\"\nsource = {{ kind = \"postgres\", host = \"localhost\", port = {}, \
          database = \"{name}\", user = \"{name}\", password_file = \"{}\", ca_file = \"{}\", table = \"cdm.periods\" }}\n{more}\n",
         server.port,
         password_file.display(),

@@ -12,7 +12,7 @@ use super::people::{Dice, Event, Person, csv, people};
 use super::reference::{TODAY, Table, age, civil, text};
 use super::{HEAD, compared, contract, result};
 
-const IDS: [&str; 4] = ["fhir-r4-patient@1", "fhir-r4-condition@2", "fhir-r4-observation@2", "fhir-r4-encounter@1"];
+const IDS: [&str; 4] = ["fhir-r4-patient@1", "fhir-r4-condition@3", "fhir-r4-observation@3", "fhir-r4-encounter@2"];
 
 /// A table that is looked into.
 #[derive(Debug, Clone, Copy, PartialEq)]

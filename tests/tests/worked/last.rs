@@ -50,7 +50,7 @@ fn the_last_of_several_values_of_a_day_is_that_of_the_last_moment_where_the_expo
     let (found, rows) = measured(export);
     let patients: std::collections::BTreeSet<&String> = found.values().flat_map(BTreeMap::keys).collect();
     let people = patients.iter().fold("patient\n".to_owned(), |text, patient| format!("{text}{patient}\n"));
-    let contracts = ["fhir-r4-patient@1", "fhir-r4-observation@2"].map(contract);
+    let contracts = ["fhir-r4-patient@1", "fhir-r4-observation@3"].map(contract);
     let federation = Federation::across(&contracts, &[("all", vec![people, rows])]);
     let mut told_apart = 0;
     for (code, patients) in &found {
@@ -61,7 +61,7 @@ fn the_last_of_several_values_of_a_day_is_that_of_the_last_moment_where_the_expo
         let values: Vec<f64> = patients.values().map(|seen| last(seen, true)).collect();
         let (lo, hi) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(lo, hi), x| (lo.min(*x), hi.max(*x)));
         let study = format!(
-            "{HEAD}[tables]\npatient = \"fhir-r4-patient@1\"\nobservation = \"fhir-r4-observation@2\"\n[cohort]\nfrom = \"patient\"\n\
+            "{HEAD}[tables]\npatient = \"fhir-r4-patient@1\"\nobservation = \"fhir-r4-observation@3\"\n[cohort]\nfrom = \"patient\"\n\
              [features]\nlatest = \"plausible(last(observation.value where code = '{code}'), {}, {})\"\n\
              [[analysis]]\nname = \"latest\"\ntable = {{ by = [], show = [\"count\", \"mean(latest)\"] }}\n",
             lo.floor() - 1.0,

@@ -148,6 +148,7 @@ fn ingest(custodian: &Custodian, why: Why, now: Timestamp) -> Result<Manifest, S
         rules: config.snapshots,
         dataset: &config.datasets["heart"],
         form: None,
+        others: Others::none(),
         size: Size::default(),
     };
     ingest.run(why, now, &|_| true)
@@ -259,8 +260,14 @@ fn a_failed_ingest_is_told_until_one_succeeds_and_one_that_was_cut_off_too() {
     let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         let config = &custodian.config;
         let dataset = &config.datasets["heart"];
-        let ingest =
-            Ingest { state: &config.state, rules: config.snapshots, dataset, form: None, size: Size::default() };
+        let ingest = Ingest {
+            state: &config.state,
+            rules: config.snapshots,
+            dataset,
+            form: None,
+            others: Others::none(),
+            size: Size::default(),
+        };
         ingest.run(Why::Start, NOW, &|progress| match progress {
             crate::custodian::snapshot::Progress::Begun => true,
             _ => {
@@ -275,4 +282,38 @@ fn a_failed_ingest_is_told_until_one_succeeds_and_one_that_was_cut_off_too() {
     assert!(said.contains("was cut off"), "{said}");
     ingest(&custodian, Why::Start, NOW).unwrap();
     assert_eq!(unfinished(&dir, "heart"), None);
+}
+
+#[test]
+fn a_dataset_is_taken_behind_those_that_its_rules_look_into_and_says_which_snapshots_these_were() {
+    let site = Site::new();
+    let people = "id = \"people@1\"\nsubject = \"patient\"\nbirth = \"born\"\n[[column]]\nname = \"patient\"\ntype = \"text\"\n\
+        [[column]]\nname = \"born\"\ntype = \"date\"\nrange = [\"1900-01-01\", \"2100-12-31\"]\n";
+    let visits = "id = \"visits@1\"\nsubject = \"patient\"\n[[column]]\nname = \"patient\"\ntype = \"text\"\n\
+        [[column]]\nname = \"seen\"\ntype = \"date\"\nrange = [\"1900-01-01\", \"2100-12-31\"]\n\
+        [[rule]]\nname = \"lived\"\nkind = \"before_birth\"\ncolumn = \"seen\"\nborn = \"people\"\non_fail = \"reject\"\n";
+    std::fs::write(site.path("contracts/people.toml"), people).unwrap();
+    std::fs::write(site.path("contracts/visits.toml"), visits).unwrap();
+    std::fs::write(site.path("people.csv"), "patient,born\na,2000-01-01\nb,2000-01-01\n").unwrap();
+    std::fs::write(site.path("visits.csv"), "patient,seen\na,1999-12-31\na,2000-01-01\n").unwrap();
+    // By its name it would be the first.
+    let section = |name: &str, of: &str| {
+        format!("[dataset.{name}]\ncontract = \"{of}@1\"\nsource = {{ kind = \"csv\", path = \"{of}.csv\" }}\n")
+    };
+    site.write_config(&format!("{}{}", section("a_visits", "visits"), section("z_people", "people")));
+    let custodian = at(&site, NOW);
+    let order: Vec<&str> = in_order(&custodian.config.datasets).iter().map(|dataset| dataset.name.as_str()).collect();
+    assert_eq!(order, ["z_people", "a_visits", "heart"]);
+    custodian.take_due_snapshots();
+    let manifest = |name: &str| usable(&custodian.config, &custodian.config.datasets[name]).unwrap();
+    let (visits, people) = (manifest("a_visits"), manifest("z_people"));
+    assert_eq!((visits.rows, &visits.against), (1, &[("z_people".to_owned(), people.content)].into()));
+    // Where that dataset has none, the one before stays.
+    std::fs::remove_dir_all(site.path("state/snapshots/z_people")).unwrap();
+    std::fs::remove_file(site.path("people.csv")).unwrap();
+    let form = custodian.token_form(&custodian.config.datasets["a_visits"]).unwrap();
+    let again = |dataset| refresh(&custodian.config, &custodian.ledger, dataset, form.as_ref(), Why::Refresh, NOW);
+    let error = again(&custodian.config.datasets["a_visits"]).unwrap_err().to_string();
+    assert!(error.contains("no snapshot of `z_people` can be used: dataset `z_people` has no snapshot"), "{error}");
+    assert_eq!(manifest("a_visits").content, visits.content);
 }

@@ -67,6 +67,11 @@ impl From<Token> for String {
 }
 
 impl Token {
+    /// From [`Token::to_bytes`].
+    pub fn from_bytes(bytes: [u8; TOKEN_BYTES]) -> Self {
+        Self(u128::from_be_bytes(bytes))
+    }
+
     /// Its bytes.
     pub fn to_bytes(self) -> [u8; TOKEN_BYTES] {
         self.0.to_be_bytes()

@@ -179,7 +179,7 @@ fn a_parquet_file_and_an_export_are_gone_on_with_too() {
     let (taken_over, all) = site.broken_off_everywhere();
     assert!(taken_over > 50 && all, "{taken_over} {all}");
     let contracts = pack("fhir-r4-core").unwrap().contracts;
-    let contract = contracts.iter().find(|text| text.contains("\"fhir-r4-condition@2\"")).unwrap();
+    let contract = contracts.iter().find(|text| text.contains("\"fhir-r4-condition@3\"")).unwrap();
     let export = json!({"kind": "fhir", "path": data.join("fhir/site_3"), "view": "fhir-r4-core/condition"});
     let (taken_over, all) = Site::new(contract, &export).broken_off_everywhere();
     assert!(taken_over > 0 && all, "{taken_over} {all}");

@@ -1,4 +1,5 @@
-//! Keys of rows by which rules find those that repeat others: put aside with the rows, and compared when all are there, a part of them at a time.
+//! Keys of rows by which rules find those that repeat others, or that another dataset speaks against: put aside with the rows, and compared when all are there, a
+//! part of them at a time.
 //!
 //! ```text
 //! keys of a batch ─▶ a piece for each rule and part ──full──▶ a stream each ──at the end──▶ all of one rule's keys in one part, compared
@@ -42,26 +43,39 @@ impl Keys {
         self.pieces.iter_mut().enumerate().try_for_each(|(i, piece)| spool.append(stream(i), &std::mem::take(piece)))
     }
 
-    /// Gives all keys, a part at a time, each with the place of its rule; and how many bytes the largest part had.
+    /// Takes all keys of a rule in one part.
+    pub(super) fn take(
+        &mut self,
+        spool: Option<&mut Spool<'_>>,
+        rule: usize,
+        part: usize,
+    ) -> Result<Vec<Key>, SnapshotError> {
+        let i = rule * KEY_PARTS + part;
+        let mut keys = Vec::new();
+        let mut add = |bytes: &[u8]| {
+            keys.extend(bytes.as_chunks::<{ Key::BYTES }>().0.iter().map(Key::from_bytes));
+            Ok(())
+        };
+        if let Some(spool) = spool {
+            spool.read(stream(i), &mut add)?;
+        }
+        add(&self.pieces.get_mut(i).map(std::mem::take).unwrap_or_default())?;
+        Ok(keys)
+    }
+
+    /// Gives all keys, a part at a time, each with the places of its rule and part; and how many bytes the largest part had.
     pub(super) fn each(
         &mut self,
         mut spool: Option<&mut Spool<'_>>,
-        mut take: impl FnMut(usize, Vec<Key>),
+        mut take: impl FnMut(usize, usize, Vec<Key>) -> Result<(), SnapshotError>,
     ) -> Result<usize, SnapshotError> {
         let mut most = 0;
-        for (i, piece) in self.pieces.iter_mut().enumerate() {
-            let mut keys = Vec::new();
-            let mut add = |bytes: &[u8]| {
-                keys.extend(bytes.as_chunks::<{ Key::BYTES }>().0.iter().map(Key::from_bytes));
-                Ok(())
-            };
-            if let Some(spool) = &mut spool {
-                spool.read(stream(i), &mut add)?;
-            }
-            add(&std::mem::take(piece))?;
+        for i in 0..self.pieces.len() {
+            let (rule, part) = (i / KEY_PARTS, i % KEY_PARTS);
+            let keys = self.take(spool.as_deref_mut(), rule, part)?;
             most = most.max(keys.len() * Key::BYTES);
             if !keys.is_empty() {
-                take(i / KEY_PARTS, keys);
+                take(rule, part, keys)?;
             }
         }
         Ok(most)

@@ -49,6 +49,9 @@ pub struct Manifest {
     pub subjects: u32,
     /// What was found on the way.
     pub report: Report,
+    /// The snapshots of other datasets, by name, that rules were held against.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub against: BTreeMap<String, Digest>,
     /// How its patients are known again, where they have ids or can opt out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ids: Option<IdsFile>,

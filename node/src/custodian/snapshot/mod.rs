@@ -17,6 +17,7 @@
 mod bad_sources;
 mod columns;
 mod disk;
+mod elsewhere;
 #[cfg(test)]
 mod exports;
 mod files;
@@ -41,11 +42,12 @@ mod sweep;
 mod take;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod unfinished;
 
 use std::path::PathBuf;
 
-use bocage_protocol::ids::Digest;
+use bocage_protocol::ids::{Digest, RuleName};
 
 pub use disk::{Disk, Floor, SystemDisk};
 pub use keep::{Held, drop_all, held, is_being_taken, retire};
@@ -108,6 +110,16 @@ pub enum SnapshotError {
         needed_mib: u64,
         /// What must stay free.
         floor_mib: u64,
+    },
+    /// A rule takes rows or values away by what another dataset says, which cannot be asked.
+    #[error(
+        "rule `{rule}` takes rows or values away by another dataset, and cannot be looked at: {why}\n  hint: take that dataset's snapshot first, with `bocage node datasets refresh`"
+    )]
+    Unheld {
+        /// The rule.
+        rule: RuleName,
+        /// Why it cannot.
+        why: String,
     },
     /// Another process takes or removes snapshots of the dataset.
     #[error("{path}: another process is taking a snapshot here\n  hint: wait until it has ended")]

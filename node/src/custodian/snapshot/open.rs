@@ -68,6 +68,12 @@ impl Snapshot {
         &self.manifest.content
     }
 
+    /// How many rows have a value in a column, for tests.
+    #[cfg(test)]
+    pub(in crate::custodian) fn values(&self, column: &str) -> usize {
+        self.frame.column(column).map_or(0, |column| column.len() - column.null_count())
+    }
+
     /// The rows, before anybody is left out: what reads them for a study takes [`super::Offered`].
     pub(super) fn frame(&self) -> &DataFrame {
         &self.frame
@@ -129,7 +135,7 @@ pub fn subject_ids(dir: &Path, manifest: &Manifest) -> Result<SubjectIds, Snapsh
     ids.ok_or_else(|| damaged("not the tokens of its patients"))
 }
 
-fn absent(path: &Path, error: &std::io::Error, reason: &'static str) -> SnapshotError {
+pub(super) fn absent(path: &Path, error: &std::io::Error, reason: &'static str) -> SnapshotError {
     match error.kind() {
         ErrorKind::NotFound => SnapshotError::Damaged { path: path.to_owned(), reason },
         _ => SnapshotError::io(path, error),

@@ -166,8 +166,11 @@ impl<'a> Shuffle<'a> {
         self.parts.as_mut().map_or(Ok(()), |parts| parts.flush(&mut self.keys))
     }
 
-    /// Gives the keys of all rows, rule by rule, equal ones together.
-    pub(super) fn each_key(&mut self, take: impl FnMut(usize, Vec<Key>)) -> Result<(), SnapshotError> {
+    /// Gives the keys of all rows, rule by rule and part by part, equal ones together.
+    pub(super) fn each_key(
+        &mut self,
+        take: impl FnMut(usize, usize, Vec<Key>) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
         let spool = self.parts.as_mut().map(|parts| &mut parts.spool);
         self.most = self.most.max(self.keys.each(spool, take)?);
         Ok(())

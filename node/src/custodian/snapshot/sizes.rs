@@ -170,11 +170,11 @@ fn however_many_rows_there_are_few_are_in_memory_and_few_keys() {
         let site = Site::new(&contract, &rows);
         let opened = Opened::open(&site.spec.source).unwrap();
         let mapping = Mapping::bind(&site.spec, &site.contract, &opened.columns()).unwrap();
-        let mut conforming = Conforming::new(&site.spec, &site.contract, &mapping, Timestamp(0));
+        let mut conforming = Conforming::new(&site.spec, &site.contract, &mapping, Timestamp(0), &BTreeMap::new());
         let mut reading = opened.read(&mapping, BatchSize { rows: 100, bytes: usize::MAX }).unwrap();
         let floor = Floor { disk: &SystemDisk, bytes: 0 };
         let room = Room { held_bytes: 20_000, group_bytes: 20_000 };
-        let (schema, rules) = (conforming.schema(), conforming.duplicates());
+        let (schema, rules) = (conforming.schema(), conforming.late().len());
         let mut shuffle = Shuffle::new(site.dir.path(), floor, room, &schema, rules).unwrap();
         let mut all = 0;
         while let Some(texts) = reading.next().unwrap() {
@@ -183,7 +183,12 @@ fn however_many_rows_there_are_few_are_in_memory_and_few_keys() {
             all += batch.estimated_size();
             shuffle.add(batch, &conforming.take_keys()).unwrap();
         }
-        shuffle.each_key(|rule, keys| conforming.compare(rule, keys)).unwrap();
+        shuffle
+            .each_key(|rule, _, keys| {
+                conforming.compare(rule, keys, Vec::new());
+                Ok(())
+            })
+            .unwrap();
         (shuffle.finish(|_| Ok(())).unwrap(), all)
     };
     let ((few, _), (many, all)) = (most(1_000), most(20_000));

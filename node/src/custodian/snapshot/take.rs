@@ -19,6 +19,7 @@ use bocage_protocol::env::Timestamp;
 use polars::prelude::DataFrame;
 
 use super::columns::Columns;
+use super::elsewhere::Elsewhere;
 use super::files::{Draft, Hashed, Syncing, make_folder, remove_drafts, write_whole};
 use super::keep::Lock;
 use super::manifest::{FORMAT, IdsFile, Manifest};
@@ -29,8 +30,9 @@ use super::subjects::{Numbered, Numbering};
 use super::unfinished::{self, Begun, Beside, Mark, Unfinished};
 use super::{Floor, SnapshotError, SystemDisk};
 use crate::custodian::optout::{IdForm, SubjectIds, Token};
+use crate::custodian::others::Others;
 use crate::custodian::source::{
-    BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Repeated, Report, fallen,
+    BatchSize, Conforming, DatasetSpec, Findings, Mapping, Opened, Read, Report, TakenAway, fallen,
 };
 
 /// After so many bytes the file is on its way to the disk.
@@ -90,6 +92,8 @@ pub struct Taking<'a> {
     pub floor: Floor<'a>,
     /// How patients are known again, where they are.
     pub form: Option<&'a IdForm>,
+    /// What rules that look into other datasets find there.
+    pub others: &'a Others,
     /// Why, as the ledger writes it.
     pub why: &'a str,
     /// How much is in memory.
@@ -102,7 +106,15 @@ impl<'a> Taking<'a> {
     /// Whatever room it leaves on the disk, and however long it takes.
     pub fn into(dir: &'a Path) -> Self {
         let floor = Floor { disk: &SystemDisk, bytes: 0 };
-        Self { dir, floor, form: None, why: "refresh", size: Size::default(), goes_on: &|_| true }
+        Self {
+            dir,
+            floor,
+            form: None,
+            others: Others::none(),
+            why: "refresh",
+            size: Size::default(),
+            goes_on: &|_| true,
+        }
     }
 
     /// Takes a snapshot of a dataset and makes it the current one.
@@ -117,10 +129,12 @@ impl<'a> Taking<'a> {
         let _lock = Lock::take(&folder)?;
         remove_drafts(&folder);
         let identity = opened.identity()?;
-        let unfinished =
-            identity.map(|identity| Unfinished::new(&folder, (spec, contract), &identity, self.form, self.size, now));
+        let unfinished = identity.map(|identity| {
+            Unfinished::new(&folder, (spec, contract), &identity, self.form, self.size, self.others, now)
+        });
+        let unheld = self.others.unheld(spec, contract)?;
         self.go_on(Progress::Begun)?;
-        let conforming = Conforming::new(spec, contract, &mapping, now).naming_rows(self.form);
+        let conforming = Conforming::new(spec, contract, &mapping, now, &unheld).naming_rows(self.form);
         let taken = self
             .floor
             .leaves_room(&folder, 0)
@@ -151,7 +165,7 @@ impl<'a> Taking<'a> {
         let mut numbering = Numbering::new(self.form, contract.one_row_per_subject());
         let mut kept = Kept { folder, floor: self.floor, columns: None, tokens: None };
         let room = Room { held_bytes: self.size.held_bytes, group_bytes: self.size.group_bytes };
-        let mut shuffle = Shuffle::new(folder, self.floor, room, &conforming.schema(), conforming.duplicates())?;
+        let mut shuffle = Shuffle::new(folder, self.floor, room, &conforming.schema(), conforming.late().len())?;
         if matches!(contract.subject(), Subject::Row) {
             // Each row is a patient: all are in order as they come.
             shuffle = shuffle.in_order();
@@ -165,8 +179,13 @@ impl<'a> Taking<'a> {
         }
         let findings = self.read(opened, mapping, &mut conforming, &mut shuffle, begun)?;
         let source_bytes = findings.source_bytes;
-        shuffle.each_key(|rule, keys| conforming.compare(rule, keys))?;
-        self.sort(shuffle, conforming.repeated(), &mut numbering, &mut kept)?;
+        let mut theirs = Elsewhere::gather(self.dir, (folder, self.floor), &conforming.late(), self.others)?;
+        shuffle.each_key(|rule, part, keys| {
+            conforming.compare(rule, keys, theirs.part(rule, part)?);
+            Ok(())
+        })?;
+        drop(theirs);
+        self.sort(shuffle, conforming.taken(), &mut numbering, &mut kept)?;
         let report = conforming.finish(findings, numbering.repeated())?;
         Ok(Taken { kept, numbering, report, source_bytes })
     }
@@ -231,11 +250,11 @@ impl<'a> Taking<'a> {
         Ok(findings)
     }
 
-    /// Numbers the patients of all rows that repeat no other, and keeps these: a group is gathered while the one before is sorted and the one before that is written.
+    /// Numbers the patients of all rows that no rule takes away, and keeps these: a group is gathered while the one before is sorted and the one before that is written.
     fn sort(
         &self,
         shuffle: Shuffle<'_>,
-        repeated: &Repeated,
+        taken: &TakenAway,
         numbering: &mut Numbering<'_>,
         kept: &mut Kept<'_>,
     ) -> Result<(), SnapshotError> {
@@ -243,8 +262,8 @@ impl<'a> Taking<'a> {
             let (give, groups) = sync_channel::<DataFrame>(1);
             let gathers = scope.spawn(move || {
                 let given = shuffle.finish(|group| {
-                    let fault = SnapshotError::Fault { stage: "leaving out rows that repeat others" };
-                    give.send(repeated.taken_out_of(group).ok_or(fault)?).map_err(|_| SnapshotError::Interrupted)
+                    let fault = SnapshotError::Fault { stage: "leaving out what rules take away" };
+                    give.send(taken.out_of(group).ok_or(fault)?).map_err(|_| SnapshotError::Interrupted)
                 });
                 given.map(drop)
             });
@@ -315,6 +334,7 @@ impl<'a> Taking<'a> {
             rows,
             subjects: numbering.subjects(),
             report,
+            against: self.others.against(),
             ids: ids_file,
         };
         self.go_on(Progress::Written)?;

@@ -3,7 +3,7 @@
 //! ```text
 //! head │ pieces of parts … │ mark │ pieces … │ mark │ pieces …      each piece with a checksum; what stands behind the last mark does not count
 //! ```
-//! The next ingest goes on behind the last mark where the head says that it would do the same: same source, settings, contract, program. Every piece that it takes
+//! The next ingest goes on behind the last mark where the head says that it would do the same: same source, settings, contract, program, and the same snapshots that rules look into. Every piece that it takes
 //! over is read and held to its checksum first. Otherwise it begins anew, and the file is removed, as it is at the end of each ingest that says itself how it ended:
 //! there is never more than one for a dataset. No more than [`TRIES`] go on behind one mark: what ends them all there may be in the file.
 //! It holds ids and values as the source has them, so it is for the owner alone, as the snapshots are, and one that nobody goes on with is swept away.
@@ -20,12 +20,13 @@ use serde_json::Value;
 use super::spool::{Spool, Stream};
 use super::{Floor, Size, SnapshotError};
 use crate::custodian::optout::IdForm;
+use crate::custodian::others::Others;
 use crate::custodian::source::{Bookmark, Conformed, DatasetSpec, Findings};
 
 /// Its name in the folder.
 const FILE: &str = "unfinished.rows";
 /// Part of the head: another number for another form of the file.
-const FORMAT: &str = "4";
+const FORMAT: &str = "5";
 const DAY_MS: i64 = 86_400_000;
 /// How many ingests go on behind one mark, where none of them comes to the next.
 const TRIES: u32 = 2;
@@ -83,13 +84,16 @@ impl Unfinished {
         source: &Digest,
         form: Option<&IdForm>,
         size: Size,
+        others: &Others,
         now: Timestamp,
     ) -> Self {
         // What a rule calls the future begins on another day.
         let dated = contract.rules().iter().any(|rule| matches!(rule.check, Check::FutureDate { .. }));
         let day = if dated { now.0.div_euclid(DAY_MS).to_string() } else { String::new() };
         let form = form.map(|form| form.digest().to_string()).unwrap_or_default();
-        let words = [FORMAT, env!("CARGO_PKG_VERSION"), &day, &form, &format!("{size:?}")].join("/");
+        // What was not noted for a rule before it had a dataset to look into is not known later.
+        let others = others.in_words();
+        let words = [FORMAT, env!("CARGO_PKG_VERSION"), &day, &form, &format!("{size:?}"), &others].join("/");
         let (settings, contract) = (spec.digest().to_string(), contract.hash().to_string());
         let parts = [words.as_bytes(), settings.as_bytes(), contract.as_bytes(), source.as_bytes()];
         Self { path: path(folder), head: Digest::of("bocage/unfinished-ingest/1", &parts) }

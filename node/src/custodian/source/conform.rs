@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
 
-use bocage_protocol::contract::{Column as ContractColumn, Contract, Kind, Subject};
+use bocage_protocol::contract::{Check, Column as ContractColumn, Contract, Kind, Subject};
 use bocage_protocol::env::Timestamp;
+use bocage_protocol::ids::RuleName;
 use foldhash::quality::FixedState;
 use polars::prelude::{
     Column, DataFrame, DataType, Int64Chunked, IntoColumn, NewChunkedArray, Schema, StringChunked, UInt8Chunked,
@@ -19,17 +20,19 @@ use super::mapping::Rule;
 use super::report::{ColumnReport, Reason, Rejected, Report};
 use super::value::CodeBook;
 use super::{DatasetSpec, Findings, Mapping, SourceError};
-use crate::custodian::optout::{IdForm, composed};
+use crate::custodian::optout::{IdForm, Token, composed};
 
 mod built;
+mod elsewhere;
 mod evaluate;
-mod repeats;
+mod late;
 mod rules;
 #[cfg(test)]
 mod tests;
 mod values;
 
-pub use repeats::{Key, Repeated};
+pub use elsewhere::{Side, seen};
+pub use late::{Key, TakenAway};
 
 use built::{physical, tokens};
 use evaluate::{Input, ROW, evaluate};
@@ -84,8 +87,15 @@ pub struct Conforming<'a> {
 }
 
 impl<'a> Conforming<'a> {
-    /// Before the first row of a snapshot that is taken now.
-    pub fn new(spec: &'a DatasetSpec, contract: &'a Contract, mapping: &'a Mapping, now: Timestamp) -> Self {
+    /// Before the first row of a snapshot that is taken now. Rules that look into other datasets are looked at but for those that are `unheld`, each with the
+    /// reason; the others need what names patients ([`Conforming::naming_rows`]).
+    pub fn new(
+        spec: &'a DatasetSpec,
+        contract: &'a Contract,
+        mapping: &'a Mapping,
+        now: Timestamp,
+        unheld: &BTreeMap<RuleName, String>,
+    ) -> Self {
         let book = |column: &ContractColumn| match &column.kind {
             Kind::Code { codes, .. } => Some(CodeBook::new(codes)),
             _ => None,
@@ -96,7 +106,7 @@ impl<'a> Conforming<'a> {
             mapping,
             books: contract.columns().iter().map(book).collect(),
             columns: vec![ColumnReport::default(); contract.columns().len()],
-            rules: Rules::new(spec, contract, now),
+            rules: Rules::new(spec, contract, now, unheld),
             form: None,
             source_rows: 0,
             fitting: 0,
@@ -112,7 +122,7 @@ impl<'a> Conforming<'a> {
 
     /// The rows of a batch that fit, in its order: [`ID`] and [`PLACE`] where patients are named, [`MARK`], and the contract's columns (without the subject
     /// column) in their physical types. Beside them rows that do not fit, of named patients who opted out in them. Where a row may be left out later, since it
-    /// repeats another, each has its number ([`Repeated::taken_out_of`]).
+    /// repeats another or another dataset speaks against it, each has its number ([`TakenAway::out_of`]).
     ///
     /// # Errors
     /// A fault of ours in computing the mapping.
@@ -168,10 +178,8 @@ impl<'a> Conforming<'a> {
         self.fitting += fitting;
         let mut built = ids.map(|ids| ids.columns(&stay)).unwrap_or_default();
         built.push(UInt8Chunked::from_vec(MARK.into(), marks).into_column());
-        if self.rules.leave_out_repeats() {
-            let numbers = stay.iter().map(|row| (before + *row as u64) as u32);
-            built.push(UInt32Chunked::from_iter_values(ROW.into(), numbers).into_column());
-        }
+        // A source has no more rows than a number of 32 bits can say.
+        let numbers: Vec<u32> = stay.iter().map(|row| (before + *row as u64) as u32).collect();
         for (column, values) in columns.iter().filter(|(c, _)| !self.contract.is_subject(c.name.as_str())) {
             built.push(match self.contract.names_a_row(column.name.as_str()) {
                 true => tokens(
@@ -184,7 +192,14 @@ impl<'a> Conforming<'a> {
                 false => physical(&column.name, &column.kind, values, &stay),
             });
         }
-        DataFrame::new(stay.len(), built).map_err(|_| fault("building its columns"))
+        let mut built = DataFrame::new(stay.len(), built).map_err(|_| fault("building its columns"))?;
+        let patients = || ids.zip(self.form).map(|(ids, form)| ids.tokens(&stay, form)).unwrap_or_default();
+        self.rules.note_elsewhere(&built, &numbers, patients).map_err(fault)?;
+        if self.rules.take_away_late() {
+            let numbers = UInt32Chunked::from_vec(ROW.into(), numbers).into_column();
+            built.with_column(numbers).map_err(|_| fault("building its columns"))?;
+        }
+        Ok(built)
     }
 
     /// The columns of [`Conforming::batch`], and their types.
@@ -199,11 +214,11 @@ impl<'a> Conforming<'a> {
             let token = contract.names_a_row(column.name.as_str());
             (column.name.as_str(), if token { DataType::Int64 } else { physical_type(&column.kind) })
         });
-        let number = self.rules.leave_out_repeats().then_some((ROW, DataType::UInt32));
+        let number = self.rules.take_away_late().then_some((ROW, DataType::UInt32));
         named
             .chain([(MARK, DataType::UInt8)])
-            .chain(number)
             .chain(columns)
+            .chain(number)
             .map(|(name, dtype)| (name.into(), dtype))
             .collect()
     }
@@ -214,7 +229,7 @@ impl<'a> Conforming<'a> {
     /// No row fits.
     pub fn finish(self, findings: Findings, repeated: u64) -> Result<Report, SourceError> {
         let (mut fitting, mut rejected) = (self.fitting, self.rejected);
-        for (reason, rows) in self.rules.rejected_repeats() {
+        for (reason, rows) in self.rules.left_out_late() {
             fitting -= rows;
             rejected.insert(reason, rows);
         }
@@ -288,11 +303,11 @@ impl Conforming<'_> {
     }
 }
 
-/// Rows that repeat others.
+/// Rules that wait until all rows were read.
 impl Conforming<'_> {
-    /// How many rules look for them.
-    pub fn duplicates(&self) -> usize {
-        self.rules.duplicates()
+    /// Each of them, with what it looks for in another dataset, where it does.
+    pub fn late(&self) -> Vec<Option<&Check>> {
+        self.rules.late()
     }
 
     /// The keys of the rows since the last call: one list for each of these rules.
@@ -300,14 +315,15 @@ impl Conforming<'_> {
         self.rules.take_keys()
     }
 
-    /// Compares keys of one of these rules, when all rows went through: all that are equal must be among them, and the rules come in turn.
-    pub fn compare(&mut self, duplicate: usize, keys: Vec<Key>) {
-        self.rules.compare(duplicate, keys);
+    /// Compares keys of one of these rules, when all rows went through, with those of the other dataset, where it looks into one: all that are of one part
+    /// ([`Key::part`]). The rules come in turn.
+    pub fn compare(&mut self, late: usize, keys: Vec<Key>, theirs: Vec<Key>) {
+        self.rules.compare(late, keys, theirs);
     }
 
-    /// The rows that are left out.
-    pub fn repeated(&self) -> &Repeated {
-        self.rules.repeated()
+    /// What they take away.
+    pub fn taken(&self) -> &TakenAway {
+        self.rules.taken()
     }
 }
 
@@ -372,5 +388,22 @@ impl Ids<'_> {
             }
         };
         vec![ids, UInt64Chunked::from_vec(PLACE.into(), places).into_column()]
+    }
+
+    /// How the patients of some rows are known again. Each of the rows has an id.
+    fn tokens(self, rows: &[usize], form: &IdForm) -> Vec<Token> {
+        // A patient's rows mostly stand together.
+        fn each<T: Copy + PartialEq>(ids: impl Iterator<Item = T>, of: impl Fn(T) -> Token) -> Vec<Token> {
+            let mut last: Option<(T, Token)> = None;
+            ids.map(|id| match last {
+                Some((same, token)) if same == id => token,
+                _ => last.insert((id, of(id))).1,
+            })
+            .collect()
+        }
+        match self {
+            Ids::Numbers(ids) => each(rows.iter().filter_map(|row| ids[*row]), |id| form.of_subject(&id.to_string())),
+            Ids::Texts(ids) => each(rows.iter().filter_map(|row| ids[*row]), |id| form.of_subject(id)),
+        }
     }
 }

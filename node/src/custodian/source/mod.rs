@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use bocage_protocol::ids::{ColumnName, Digest};
 use bocage_protocol::settings::Problems;
 
-pub use conform::{Conformed, Conforming, ID, Key, MARK, Mark, PLACE, Repeated, SUBJECT, physical_type};
+pub use conform::{Conformed, Conforming, ID, Key, MARK, Mark, PLACE, SUBJECT, Side, TakenAway, physical_type, seen};
 pub use fallen::{FEW, Fallen, fallen};
 pub use fhir::FhirSource;
 pub use mapping::Mapping;

@@ -44,6 +44,9 @@ pub struct RuleReport {
     pub on_fail: OnFail,
     /// The rows that fail: of the source's rows, counted from 1 without header and bad lines.
     pub failed: Lines,
+    /// Why it was not looked at, where it was not: there was no dataset to look into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unheld: Option<String>,
 }
 
 /// Lines that are no rows; of a Parquet file, rows with a text that is none.

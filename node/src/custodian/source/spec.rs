@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bocage_fhir::Damaged;
-use bocage_protocol::contract::OnFail;
+use bocage_protocol::contract::{OnFail, Rule};
 use bocage_protocol::front::source_column;
 use bocage_protocol::ids::{ColumnName, ContractId, Digest, RuleName};
 use bocage_protocol::settings::{Problem, Problems, join, read};
@@ -227,6 +227,11 @@ impl DatasetSpec {
             rules,
             declared_in: file.to_owned(),
         })
+    }
+
+    /// What happens where a rule of the contract fails.
+    pub fn on_fail(&self, rule: &Rule) -> OnFail {
+        self.rules.get(&rule.name).copied().unwrap_or(rule.on_fail).max(rule.on_fail)
     }
 
     /// The digest of everything here that decides what a snapshot holds.

@@ -45,6 +45,28 @@ fn agent_custodian_and_ingest_share_no_folder_and_no_key() {
 }
 
 #[test]
+fn an_ingest_reads_the_snapshots_of_datasets_that_its_rules_look_into_and_changes_its_own_alone() {
+    let site = Site::new();
+    let columns = "[[column]]\nname = \"patient\"\ntype = \"text\"\n[[column]]\nname = \"day\"\ntype = \"date\"\nrange = [\"1900-01-01\", \"2100-12-31\"]\n";
+    let rule = "[[rule]]\nname = \"lived\"\nkind = \"before_birth\"\ncolumn = \"day\"\nborn = \"people\"\n";
+    let contract =
+        |name: &str, more: &str, rule: &str| format!("id = \"{name}@1\"\nsubject = \"patient\"\n{more}{columns}{rule}");
+    fs::write(site.path("contracts/people.toml"), contract("people", "birth = \"day\"\n", "")).unwrap();
+    fs::write(site.path("contracts/visits.toml"), contract("visits", "", rule)).unwrap();
+    let section = |name: &str| {
+        fs::write(site.path(&format!("{name}.csv")), "patient,day\n").unwrap();
+        format!("[dataset.{name}]\ncontract = \"{name}@1\"\nsource = {{ kind = \"csv\", path = \"{name}.csv\" }}\n")
+    };
+    site.write_config(&(section("people") + &section("visits")));
+    let config = Config::load(&site.origin()).unwrap();
+    let reach = |name: &str| Reach::of(Process::Ingest, &config, config.datasets.get(name));
+    let visits = reach("visits");
+    assert_eq!(visits.read, Some(vec![site.path("visits.csv"), site.path("state/snapshots/people")]));
+    assert_eq!(visits.write, [site.path("state/snapshots/visits")]);
+    assert_eq!(reach("people").read, Some(vec![site.path("people.csv")]));
+}
+
+#[test]
 fn the_custodian_reads_the_folder_of_the_opt_outs_and_the_salt_and_the_agent_neither() {
     let site = Site::new();
     fs::create_dir(site.path("lists")).unwrap();

@@ -3,7 +3,7 @@
 
 use super::Reader;
 use crate::contract::{Check, Column, Contract, Kind, Precision, Subject};
-use crate::ids::{ColumnName, ContractId};
+use crate::ids::ColumnName;
 use crate::settings::{Problem, join, nearest};
 
 impl Reader<'_> {
@@ -29,21 +29,13 @@ impl Reader<'_> {
     pub(super) fn references(&mut self, text: Option<&str>, kind: &Kind, place: &str) -> Option<String> {
         let text = text?;
         let place = join(place, "references");
-        let name = text.split('@').next().unwrap_or_default();
-        if ContractId::new(text, 1).is_err() {
-            let problem = Problem::new(self.file, &*place, format!("`{text}` is no name of a dataset"));
-            self.problems.push(match ContractId::new(name, 1) {
-                Ok(_) => problem.hint(format!("without the version: references = \"{name}\"")),
-                Err(_) => problem.hint("the name of its contract without the version, e.g. \"fhir-r4-encounter\""),
-            });
-            return None;
-        }
+        let name = self.dataset(text, &place)?;
         if !names(kind) {
             let message = format!("a column of type {} refers to nothing", kind.name());
             self.problems.push(Problem::new(self.file, &*place, message).hint("a reference is of type text or int"));
             return None;
         }
-        Some(text.to_owned())
+        Some(name)
     }
 
     /// How coarse a date may be.

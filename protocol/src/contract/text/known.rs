@@ -29,5 +29,6 @@ pub(super) const KEYS: &[&str] = &[
     "rule",
     "check",
     "columns",
+    "born",
     "on_fail",
 ];

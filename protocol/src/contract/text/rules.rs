@@ -13,16 +13,17 @@ use crate::limits;
 use crate::settings::{Problem, join, nearest, read};
 
 #[derive(Deserialize)]
-struct RawRule {
+pub(super) struct RawRule {
     name: RuleName,
     check: Option<String>,
     kind: Option<String>,
     columns: Option<Vec<ColumnName>>,
-    column: Option<ColumnName>,
+    pub(super) column: Option<ColumnName>,
+    pub(super) born: Option<String>,
     on_fail: Option<String>,
 }
 
-const KINDS: [&str; 2] = ["future_date", "duplicate"];
+const KINDS: [&str; 4] = ["future_date", "duplicate", "before_birth", "dangling"];
 
 impl Reader<'_> {
     /// The rules of `contract`, which has none yet.
@@ -64,7 +65,8 @@ impl Reader<'_> {
             }),
         };
         let check = self.check(&raw, &place, contract)?;
-        let rule = Rule { name: raw.name, check, on_fail, column: raw.column };
+        let column = raw.column.filter(|_| matches!(check, Check::Holds(_)));
+        let rule = Rule { name: raw.name, check, on_fail, column };
         // What is wrong with a column that is none was said.
         if let Some(why) = rule.cannot(on_fail, contract).filter(|_| unknown == 0) {
             let problem = Problem::new(self.file, join(&place, "on_fail"), why);
@@ -87,6 +89,7 @@ impl Reader<'_> {
     }
 
     fn check(&mut self, raw: &RawRule, place: &str, contract: &Contract) -> Option<Check> {
+        self.unwanted("born", raw.born.is_some() && raw.kind.as_deref() != Some("before_birth"), place);
         match (&raw.check, raw.kind.as_deref()) {
             (Some(text), None) => {
                 self.unwanted("columns", raw.columns.is_some(), place);
@@ -99,6 +102,14 @@ impl Reader<'_> {
             (None, Some("duplicate")) => {
                 self.unwanted("column", raw.column.is_some(), place);
                 self.duplicate(raw, place)
+            }
+            (None, Some("before_birth")) => {
+                self.unwanted("columns", raw.columns.is_some(), place);
+                self.before_birth(raw, place, contract)
+            }
+            (None, Some("dangling")) => {
+                self.unwanted("columns", raw.columns.is_some(), place);
+                self.dangling(raw, place, contract)
             }
             (None, Some(other)) => {
                 let hint = match nearest(other, KINDS) {

@@ -1,7 +1,8 @@
 //! A contract's rules over rows that passed their columns' checks, batch after batch.
 //!
-//! All rules see a row as its columns' checks left it, so their order does not matter; only `duplicate` comes last, among the rows that all else
-//! keeps, and waits until all rows were read ([`super::repeats`]). What is kept of a row that fails is its number; nothing grows with the rows.
+//! All rules see a row as its columns' checks left it, so their order does not matter; only those that wait until all rows were read ([`super::late`]) come
+//! last, among what the others keep: those that look into another dataset ([`super::elsewhere`]), then `duplicate`. What is kept of a row that fails is its
+//! number; nothing grows with the rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +16,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::super::DatasetSpec;
 use super::super::report::{Lines, Reason, RuleReport};
-use super::physical;
-use super::repeats::{Key, Repeated};
+use super::elsewhere::{Elsewhere, Rows};
+use super::late::{Key, TakenAway};
 use super::values::Values;
+use super::{MARK, Mark, physical};
 use crate::custodian::engine::{Scope, collect, compile};
+use crate::custodian::optout::Token;
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -29,9 +32,11 @@ type Nulls = Vec<(usize, Vec<usize>)>;
 pub struct Rules<'a> {
     contract: &'a Contract,
     rules: Vec<AtSite<'a>>,
+    /// The places of those that wait until all rows were read, in their order.
+    late: Vec<usize>,
     /// Rows of the batches before.
     rows: u64,
-    repeated: Repeated,
+    taken: TakenAway,
 }
 
 /// What the rules read of a batch, as its columns' checks left it.
@@ -48,6 +53,8 @@ struct AtSite<'a> {
     rule: &'a Rule,
     on_fail: OnFail,
     failed: Lines,
+    /// Rows that a late one has left out.
+    left_out: u64,
     look: Look<'a>,
 }
 
@@ -57,24 +64,38 @@ enum Look<'a> {
     Conditions(Vec<(Expr, Vec<ColumnName>)>),
     /// Columns that no two rows may have the same in, and the keys of rows that nobody took yet.
     Duplicate(&'a [ColumnName], Vec<Key>),
+    /// What another dataset says.
+    Elsewhere(Elsewhere<'a>),
 }
 
 impl<'a> Rules<'a> {
-    /// The rules of `contract` with what `spec` makes of them, for a snapshot that is taken now.
-    pub fn new(spec: &DatasetSpec, contract: &'a Contract, now: Timestamp) -> Self {
-        let at_site = |rule: &'a Rule| AtSite {
-            rule,
-            on_fail: spec.rules.get(&rule.name).copied().unwrap_or(rule.on_fail).max(rule.on_fail),
-            failed: Lines::default(),
-            look: match &rule.check {
-                Check::Holds(condition) => Look::Conditions(vec![(condition.clone(), rule.at_fault().to_vec())]),
-                Check::FutureDate { columns } => {
-                    Look::Conditions(columns.iter().filter_map(|name| not_later(name, contract, now)).collect())
-                }
-                Check::Duplicate { columns } => Look::Duplicate(columns, Vec::new()),
-            },
+    /// The rules of `contract` with what `spec` makes of them, for a snapshot that is taken now; but for those that are not looked at, each with the reason.
+    pub fn new(
+        spec: &DatasetSpec,
+        contract: &'a Contract,
+        now: Timestamp,
+        unheld: &BTreeMap<RuleName, String>,
+    ) -> Self {
+        let look = |rule: &'a Rule| match &rule.check {
+            Check::Holds(condition) => Look::Conditions(vec![(condition.clone(), rule.at_fault().to_vec())]),
+            Check::FutureDate { columns } => {
+                Look::Conditions(columns.iter().filter_map(|name| not_later(name, contract, now)).collect())
+            }
+            Check::Duplicate { columns } => Look::Duplicate(columns, Vec::new()),
+            Check::BeforeBirth { column, .. } | Check::Dangling { column, .. } => {
+                Look::Elsewhere(Elsewhere::new(&rule.check, column, contract, unheld.get(&rule.name).cloned()))
+            }
         };
-        Self { contract, rules: contract.rules().iter().map(at_site).collect(), rows: 0, repeated: Repeated::default() }
+        let at_site = |rule: &'a Rule| {
+            let (on_fail, failed) = (spec.on_fail(rule), Lines::default());
+            AtSite { rule, on_fail, failed, left_out: 0, look: look(rule) }
+        };
+        let rules: Vec<AtSite<'a>> = contract.rules().iter().map(at_site).collect();
+        let places =
+            |is: fn(&Look<'a>) -> bool| rules.iter().enumerate().filter(move |(_, at)| is(&at.look)).map(|(i, _)| i);
+        let elsewhere = places(|look| matches!(look, Look::Elsewhere(_)));
+        let late = elsewhere.chain(places(|look| matches!(look, Look::Duplicate(..)))).collect();
+        Self { contract, rules, late, rows: 0, taken: TakenAway::default() }
     }
 
     /// What was found so far.
@@ -88,42 +109,59 @@ impl<'a> Rules<'a> {
         self.rules.iter_mut().zip(found.failed).for_each(|(at, failed)| at.failed = failed);
     }
 
-    /// How many `duplicate` rules there are.
-    pub fn duplicates(&self) -> usize {
-        self.rules.iter().filter(|at| at.is_duplicate()).count()
-    }
-
-    /// Whether a row may be left out since it repeats another.
-    pub fn leave_out_repeats(&self) -> bool {
-        self.rules.iter().any(|at| at.is_duplicate() && at.on_fail == OnFail::Reject)
-    }
-
-    /// The keys of the rows since the last call: one list a `duplicate` rule.
-    pub fn take_keys(&mut self) -> Vec<Vec<Key>> {
-        let keys = |at: &mut AtSite<'_>| match &mut at.look {
-            Look::Duplicate(_, keys) => Some(std::mem::take(keys)),
-            Look::Conditions(_) => None,
+    /// How many wait until all rows were read, and what each looks for in another dataset.
+    pub fn late(&self) -> Vec<Option<&'a Check>> {
+        let looks = |at: &usize| match &self.rules[*at].look {
+            Look::Elsewhere(elsewhere) => elsewhere.held(),
+            _ => None,
         };
-        self.rules.iter_mut().filter_map(keys).collect()
+        self.late.iter().map(looks).collect()
     }
 
-    /// Compares keys of one `duplicate` rule, in whatever order: all that are equal must be among them. Of rules that leave rows out each sees what those before
-    /// it keep, so they must be asked one after the other.
-    pub fn compare(&mut self, duplicate: usize, mut keys: Vec<Key>) {
-        let Some(at) = self.rules.iter_mut().filter(|at| at.is_duplicate()).nth(duplicate) else { return };
-        keys.retain(|key| !self.repeated.has(key.row));
-        keys.sort_unstable();
-        for later in keys.chunk_by(|a, b| a.digest == b.digest).flat_map(|same| &same[1..]) {
-            at.failed.note(u64::from(later.row) + 1);
-            if at.on_fail == OnFail::Reject {
-                self.repeated.add(later.row);
+    /// Whether such a rule may take a row or a value away.
+    pub fn take_away_late(&self) -> bool {
+        self.late.iter().any(|at| self.rules[*at].on_fail != OnFail::Keep)
+    }
+
+    /// The keys of the rows since the last call: one list for each that waits.
+    pub fn take_keys(&mut self) -> Vec<Vec<Key>> {
+        let Self { late, rules, .. } = self;
+        let keys = |at: &usize| match &mut rules[*at].look {
+            Look::Duplicate(_, keys) | Look::Elsewhere(Elsewhere { keys, .. }) => std::mem::take(keys),
+            Look::Conditions(_) => Vec::new(),
+        };
+        late.iter().map(keys).collect()
+    }
+
+    /// Compares keys of one of these rules, in whatever order: all that are equal, and all of one patient's days, must be among them, and of the other dataset all
+    /// that they could find. The rules must be asked one after the other: of `duplicate` each sees what those before it keep.
+    pub fn compare(&mut self, late: usize, mut keys: Vec<Key>, theirs: Vec<Key>) {
+        let Some(at) = self.late.get(late).and_then(|at| self.rules.get_mut(*at)) else { return };
+        let failing: Vec<u32> = match &at.look {
+            Look::Conditions(_) => return,
+            Look::Elsewhere(elsewhere) => {
+                keys.sort_unstable();
+                elsewhere.failing(&keys, theirs)
+            }
+            Look::Duplicate(..) => {
+                keys.retain(|key| !self.taken.has_row(key.row));
+                keys.sort_unstable();
+                keys.chunk_by(|a, b| a.digest == b.digest).flat_map(|same| &same[1..]).map(|key| key.row).collect()
+            }
+        };
+        for row in failing {
+            at.failed.note(u64::from(row) + 1);
+            match at.on_fail {
+                OnFail::Keep => {}
+                OnFail::Null => at.rule.at_fault().iter().for_each(|column| self.taken.value(column, row)),
+                OnFail::Reject => at.left_out += u64::from(self.taken.row(row)),
             }
         }
     }
 
-    /// The rows that are left out since they repeat others.
-    pub fn repeated(&self) -> &Repeated {
-        &self.repeated
+    /// What they take away.
+    pub fn taken(&self) -> &TakenAway {
+        &self.taken
     }
 
     /// The columns that rules read, each once.
@@ -132,6 +170,8 @@ impl<'a> Rules<'a> {
             match &at.look {
                 Look::Conditions(conditions) => conditions.iter().flat_map(|(c, _)| c.columns()).cloned().collect(),
                 Look::Duplicate(columns, _) => columns.to_vec(),
+                // It sees what a snapshot has.
+                Look::Elsewhere(_) => Vec::new(),
             }
         };
         let wanted: BTreeSet<ColumnName> = self.rules.iter().flat_map(of).collect();
@@ -178,6 +218,26 @@ impl<'a> Rules<'a> {
         Ok(())
     }
 
+    /// Notes what rules that look into other datasets see of rows as a snapshot has them, with their numbers in the source. Whose they are is asked if one does.
+    ///
+    /// # Errors
+    /// The stage that failed; it holds no value.
+    pub fn note_elsewhere(
+        &mut self,
+        rows: &DataFrame,
+        numbers: &[u32],
+        patients: impl FnOnce() -> Vec<Token>,
+    ) -> Result<(), &'static str> {
+        let mut looking = self.rules.iter_mut().filter_map(AtSite::elsewhere).peekable();
+        if looking.peek().is_none() {
+            return Ok(());
+        }
+        let marks = rows.column(MARK).and_then(|marks| marks.u8()).map_err(|_| "finding marks")?;
+        let fit: Vec<bool> = marks.into_no_null_iter().map(Mark::fits).collect();
+        let of = Rows { rows, numbers, patients: &patients(), fit: &fit };
+        looking.try_for_each(|elsewhere| elsewhere.note(of))
+    }
+
     /// What must be made null of a batch with at least the columns of [`Rules::reads`].
     fn judge(&mut self, batch: &DataFrame, rejected: &mut [Option<Reason>]) -> Result<Nulls, &'static str> {
         let mut nulls = Vec::new();
@@ -201,17 +261,18 @@ impl<'a> Rules<'a> {
         Ok(nulls)
     }
 
-    /// Rows that are left out since they repeat others, by the rule that does so.
-    pub fn rejected_repeats(&self) -> impl Iterator<Item = (Reason, u64)> {
-        let rejects = |at: &&AtSite<'_>| at.is_duplicate() && at.on_fail == OnFail::Reject && at.failed.count > 0;
-        self.rules.iter().filter(rejects).map(|at| (Reason::Rule(at.rule.name.clone()), at.failed.count))
+    /// Rows that late rules left out, each by the first that does so.
+    pub fn left_out_late(&self) -> impl Iterator<Item = (Reason, u64)> {
+        let of = |at: &AtSite<'_>| (Reason::Rule(at.rule.name.clone()), at.left_out);
+        self.rules.iter().filter(|at| at.left_out > 0).map(of)
     }
 
     /// What was found.
     pub fn finish(self) -> BTreeMap<RuleName, RuleReport> {
         let report = |at: AtSite<'_>| {
             let check = at.rule.check.to_string();
-            (at.rule.name.clone(), RuleReport { check, on_fail: at.on_fail, failed: at.failed })
+            let unheld = if let Look::Elsewhere(Elsewhere { unheld, .. }) = at.look { unheld } else { None };
+            (at.rule.name.clone(), RuleReport { check, on_fail: at.on_fail, failed: at.failed, unheld })
         };
         self.rules.into_iter().map(report).collect()
     }
@@ -231,9 +292,13 @@ impl Values<'_> {
     }
 }
 
-impl AtSite<'_> {
-    fn is_duplicate(&self) -> bool {
-        matches!(self.look, Look::Duplicate(..))
+impl<'a> AtSite<'a> {
+    /// A rule that looks into another dataset, where it is looked at.
+    fn elsewhere(&mut self) -> Option<&mut Elsewhere<'a>> {
+        match &mut self.look {
+            Look::Elsewhere(elsewhere) => elsewhere.held().is_some().then_some(elsewhere),
+            _ => None,
+        }
     }
 
     fn note(&mut self, before: u64, failing: BTreeSet<usize>, rejected: &mut [Option<Reason>]) {

@@ -75,9 +75,9 @@ fn conformed_by(
     let opened = Opened::open(&spec.source)?;
     let mapping = Mapping::bind(&spec, contract, &opened.columns())?;
     let mut reading = opened.read(&mapping, BatchSize { rows: 2, bytes: usize::MAX })?;
-    let mut conforming = Conforming::new(&spec, contract, &mapping, NOW).naming_rows(form);
+    let mut conforming = Conforming::new(&spec, contract, &mapping, NOW, &BTreeMap::new()).naming_rows(form);
     let mut frame: Option<DataFrame> = None;
-    let mut keys = vec![Vec::new(); conforming.duplicates()];
+    let mut keys = vec![Vec::new(); conforming.late().len()];
     while let Some(texts) = reading.next()? {
         let batch = conforming.batch(texts)?;
         keys.iter_mut().zip(conforming.take_keys()).for_each(|(all, keys)| all.extend(keys));
@@ -86,8 +86,8 @@ fn conformed_by(
             Some(frame) => drop(frame.vstack_mut(&batch).unwrap()),
         }
     }
-    keys.into_iter().enumerate().for_each(|(rule, keys)| conforming.compare(rule, keys));
-    let frame = conforming.repeated().taken_out_of(frame.unwrap()).unwrap();
+    keys.into_iter().enumerate().for_each(|(rule, keys)| conforming.compare(rule, keys, Vec::new()));
+    let frame = conforming.taken().out_of(frame.unwrap()).unwrap();
     let report = conforming.finish(reading.finish()?, 0)?;
     Ok(Conformed { frame, report })
 }

@@ -63,7 +63,7 @@ fn what_puts_values_of_one_day_in_order_is_read_where_it_chooses() {
             format!("[cohort]\nfrom = \"patient\"\ninclude = [\"{pick}(observation.value, until = today) > 1\"]\n");
         let study = bound(&format!("{HEAD}{tables}{include}{}", super::COUNT), &[]).unwrap();
         let plans = plans(&study);
-        let columns = &plans[0].touches()[&"fhir-r4-observation@2".parse().unwrap()];
+        let columns = &plans[0].touches()[&"fhir-r4-observation@3".parse().unwrap()];
         columns.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(read("last"), ["date", "instant", "value"]);

@@ -161,14 +161,14 @@ fn the_shipped_contracts_find_what_no_living_person_has_and_other_units() {
         a,2020-01-01,29463-7,,kg\n\
         a,2020-01-01,718-7,1500,g/L\n\
         a,2077-01-01,8302-2,1.8,cm\n";
-    let found = of("fhir-r4-core", "fhir-r4-observation@2", observations);
+    let found = of("fhir-r4-core", "fhir-r4-observation@3", observations);
     assert_eq!(rule(&found, "plausible_vital_signs").failed.first, [2, 6]);
     assert_eq!(rule(&found, "units_of_vital_signs").failed.first, [3]);
     assert_eq!(rule(&found, "not_in_the_future").failed.first, [6]);
     assert_eq!(found.report.rows_kept, 6);
     let stays = "patient,encounter,date,class\n\
         a,1,2020-01-01,AMB\na,2,2020-01-01,AMB\na,3,2020-01-01,EMER\nb,4,2020-01-01,AMB\na,5,2020-01-02,AMB\na,1,2020-01-03,AMB\na,6,,AMB\na,7,,AMB\n";
-    let found = of("fhir-r4-core", "fhir-r4-encounter@1", stays);
+    let found = of("fhir-r4-core", "fhir-r4-encounter@2", stays);
     assert_eq!(
         rule(&found, "one_of_a_day_and_class").failed.first,
         [2],
@@ -176,18 +176,18 @@ fn the_shipped_contracts_find_what_no_living_person_has_and_other_units() {
     );
     assert_eq!((&rule(&found, "one_row_a_key").failed.first[..], found.report.rows_kept), (&[6][..], 8));
     let values = "patient,date,value_other\na,2020-01-01,false\na,2020-01-01,true\na,2020-01-01,\n";
-    let found = of("fhir-r4-core", "fhir-r4-observation@2", values);
+    let found = of("fhir-r4-core", "fhir-r4-observation@3", values);
     assert_eq!((rule(&found, "value_is_held").failed.first.as_slice(), found.report.rows_kept), (&[2][..], 3));
     let lives = "patient,birth_date,death_date\na,1950-01-01,1949-12-31\nb,1950,1950\nc,1950-01-01,\n";
     let found = of("fhir-r4-core", "fhir-r4-patient@1", lives);
     assert_eq!(rule(&found, "birth_before_death").failed.first, [1]);
     let measurements = "person_id,measurement_concept_id,measurement_date,value_as_number\n\
         1,3004249,2020-01-01,120\n1,3004249,2020-01-01,1200\n1,3000963,2020-01-01,1200\n";
-    let found = of("omop-5.4", "omop-measurement@541", measurements);
+    let found = of("omop-5.4", "omop-measurement@542", measurements);
     assert_eq!(rule(&found, "plausible_vital_signs").failed.first, [2]);
     let visits = "person_id,visit_occurrence_id,visit_concept_id,visit_start_date\n\
         1,1,9201,2020-01-01\n1,2,9201,2020-01-01\n1,3,9202,2020-01-01\n2,4,9201,2020-01-01\n";
-    for (pack, id) in [("omop-5.3", "omop-visit-occurrence@530"), ("omop-5.4", "omop-visit-occurrence@540")] {
+    for (pack, id) in [("omop-5.3", "omop-visit-occurrence@531"), ("omop-5.4", "omop-visit-occurrence@541")] {
         assert_eq!(rule(&of(pack, id, visits), "one_of_a_day_and_concept").failed.first, [2]);
     }
 }

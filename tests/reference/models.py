@@ -130,6 +130,26 @@ def main():
     fit = tight(model)
     sites = ", ".join(f"{name} = 0" for name in fit.params.index if "site" in name)
     answers["heart, sites"] = told(fit) | {"mcfadden": mcfadden(fit), "sites": tested(fit.wald_test(sites, scalar=True))}
+    of_site, without_age = "C(site) + age + sex + thalach + exang + oldpeak", "C(site) + sex + thalach + exang + oldpeak"
+    smaller = {name: smf.glm(f"disease ~ {right}", complete, family=binomial()) for name, right in [
+        ("site", of_site.removeprefix("C(site) + ")),
+        ("age", without_age),
+        ("site + age", without_age.removeprefix("C(site) + ")),
+    ]}
+    hungary, switzerland = "C(site)[T.hungary]", "C(site)[T.switzerland]"
+    answers["heart, smaller and combined sites"] = {
+        "smaller": {name: lost(fit, tight(model)) for name, model in smaller.items()},
+        "combined": combined(fit, {
+            "against": f"{hungary} - {switzerland} = 0",
+            "reference": f"{hungary} = 0",
+            "mean and age": f"0.5 * {hungary} + 0.5 * {switzerland} + 10 * age = 0",
+        }),
+        "together": tested(fit.wald_test(f"{hungary} = 0, {hungary} - {switzerland} = 0", scalar=True)),
+    }
+    probit = lambda right: tight(smf.glm(f"disease ~ {right}", complete, family=binomial(sm.families.links.Probit())))
+    answers["heart, smaller, probit"] = {"site": lost(probit(of_site), probit(of_site.removeprefix("C(site) + ")))}
+    lines = [smf.ols(f"thalach ~ {right}", complete).fit() for right in ["C(site) + age", "age"]]
+    answers["heart, smaller line"] = {"site": lost(*lines)}
     model = smf.glm("disease ~ sex + exang + oldpeak + C(site)", h.dropna(subset=["sex", "exang", "oldpeak"]), family=binomial())
     answers["heart, three and sites"] = told(tight(model))
     model = smf.glm("disease ~ age * C(sex) + I(oldpeak)", complete, family=binomial())

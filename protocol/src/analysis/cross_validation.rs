@@ -12,7 +12,7 @@ use super::{ModelSpec, RocSpec, RoundState};
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::ColumnName;
 use crate::limits;
-use crate::plan::{Derived, Expr, Feature, Gives, LeftOut, Literal, Plan, Prediction, Query};
+use crate::plan::{Derived, Expr, Feature, Fit, Gives, LeftOut, Literal, Plan, Prediction, Query};
 
 /// A cross-validation as asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ impl CrossValidationSpec {
             return Err(invalid("the round's coefficients are of other folds"));
         };
         let prediction = Prediction {
-            family: self.model.response.family,
+            fit: Fit::Mean(self.model.response.family),
             columns: self.model.columns().map(|column| column.of.clone()).collect(),
             beta: first.clone(),
             gives: Gives::Mean,

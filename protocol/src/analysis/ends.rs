@@ -8,10 +8,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AnalysisSpec, ModelSpec, RoundState, Spec, plan_for};
+use super::{AnalysisSpec, Named, RoundState, Spec, Term, plan_for};
 use crate::error::{ErrorCode, PublicError};
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Derived, Feature, Plan, Prediction, Query};
+use crate::plan::{Derived, Expr, Feature, Fit, Measure, Plan, Prediction, Query};
 use crate::trust::Study;
 
 /// The fits of a study that have ended, by their positions in it.
@@ -99,9 +99,8 @@ pub fn awaits(study: &Study, analysis: u16) -> Result<BTreeSet<u16>, PublicError
             let message = format!("`{}` reads the fit of `{name}`, which does not stand above it", own.name);
             return Err(invalid(message).hint("put the analysis that fits the model first; a cohort can read none"));
         };
-        let fits = fitted(&at(study, above)?.spec).is_some_and(|spec| {
-            spec.response.family == of.family && spec.columns().map(|column| &column.of).eq(&of.columns)
-        });
+        let fits = fitted(&at(study, above)?.spec)
+            .is_some_and(|own| own.fit == of.fit && own.columns().map(|column| &column.of).eq(&of.columns));
         if !fits {
             return Err(invalid(format!("`{}` reads a fit of `{name}` that it is not", own.name)));
         }
@@ -111,13 +110,40 @@ pub fn awaits(study: &Study, analysis: u16) -> Result<BTreeSet<u16>, PublicError
 }
 
 /// A fit whose coefficients alone say what it expects.
-pub fn fitted(spec: &Spec) -> Option<&ModelSpec> {
+#[derive(Debug, Clone, Copy)]
+pub struct Predictor<'a> {
+    /// What it is of.
+    pub fit: Fit,
+    /// Its terms.
+    pub terms: &'a [Term],
+    /// Its outcome, where that is a condition of which it gives the probability.
+    pub outcome: Option<&'a Expr>,
+}
+
+impl<'a> Predictor<'a> {
+    /// Its columns, term by term.
+    pub fn columns(self) -> impl Iterator<Item = &'a Named> {
+        self.terms.iter().flat_map(|term| &term.columns)
+    }
+}
+
+/// The fit of an analysis, where its coefficients alone say what it expects.
+pub fn fitted(spec: &Spec) -> Option<Predictor<'_>> {
     let model = match spec {
         Spec::Model(model) => model,
         Spec::ElasticNet(net) => &net.model,
+        Spec::Cox(cox) => {
+            let alone = cox.two_stage.is_none() && cox.hazard.offset.is_none();
+            return alone.then_some(Predictor { fit: Fit::ProportionalHazards, terms: &cox.terms, outcome: None });
+        }
         _ => return None,
     };
-    (model.two_stage.is_none() && !model.by_site && model.response.offset.is_none()).then_some(model)
+    let outcome = match &model.response.of {
+        Measure::Condition(condition) => Some(condition),
+        _ => None,
+    };
+    let alone = model.two_stage.is_none() && !model.by_site && model.response.offset.is_none();
+    alone.then_some(Predictor { fit: Fit::Mean(model.response.family), terms: &model.terms, outcome })
 }
 
 /// The predictions by fits of the same study that filter, statistic and the features among them read.

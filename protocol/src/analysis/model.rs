@@ -140,8 +140,8 @@ impl ModelSpec {
         let most = limits::MODEL_COLUMNS;
         let asked = self.likelihood_ratio.len() <= most
             && self.contrasts.len() <= most
-            && self.likelihood_ratio.iter().all(|nested| nested.fits(columns.len()))
-            && self.contrasts.iter().all(|contrast| contrast.fits(columns.len()));
+            && self.likelihood_ratio.iter().all(|nested| nested.fits(columns.len(), self.by_site))
+            && self.contrasts.iter().all(|contrast| contrast.fits(columns.len(), self.by_site));
         let alone = self.likelihood_ratio.is_empty() && self.contrasts.is_empty() && self.ridge == 0.0 && !self.by_site;
         if self.two_stage.is_some() && !(alone && self.standard_errors != StandardErrors::Site) {
             return refuse(ErrorCode::StudyInvalid, "a model in two stages is that of each site by itself".to_owned());

@@ -10,7 +10,7 @@ use crate::contract::Contract;
 use crate::ids::{AnalysisName, ColumnName, TableName};
 use crate::limits;
 use crate::plan::{
-    Calls, Contracts, Derived, Expr, Family, Feature, Known, Measure, Product, Query, RelatedTable, TypeProblem,
+    Calls, Contracts, Derived, Expr, Feature, Fit, Known, Measure, Product, Query, RelatedTable, TypeProblem,
     check_feature, is_numbered, summed_together,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Definition {
 /// A fitted model of a study's text.
 #[derive(Debug, Clone)]
 pub(super) struct Fitted {
-    pub family: Family,
+    pub fit: Fit,
     pub columns: Vec<Product>,
     /// None where an analysis of the same study finds them.
     pub beta: Vec<f64>,

@@ -249,6 +249,7 @@ impl StudyText {
         let analyses = binding.analyses(&raw.analysis);
         let sites = binding.sites(raw.sites.as_deref(), context);
         binding.errors_by_site(&analyses, sites.len());
+        binding.contrasts_of_sites(&analyses, &sites);
         // A site that is not there was meant to be one.
         let named = raw.sites.as_ref().map(|named| named.iter().map(|site| site.trim()).collect::<BTreeSet<_>>().len());
         let min_sites = binding.min_sites(raw.min_sites, context, named.unwrap_or(sites.len()));

@@ -1,6 +1,7 @@
 //! Combinations of a model's coefficients: estimates of single ones, Wald's test of several together.
 
-use bocage_protocol::analysis::{Contrast, ModelSpec};
+use bocage_protocol::analysis::{Contrast, ModelSpec, Weighted};
+use bocage_protocol::ids::SiteId;
 use nalgebra::{DMatrix, DVector};
 
 use super::errors::Estimates;
@@ -10,13 +11,14 @@ use crate::api::types::{Block, Value};
 
 /// L β with L C Lᵀ, of those contrasts that are one combination each.
 pub(super) fn estimated(ratio: Option<&str>, spec: &ModelSpec, found: &Estimates) -> Option<Block> {
-    let single: Vec<&Contrast> = spec.contrasts.iter().filter(|contrast| contrast.combinations.len() == 1).collect();
+    let single: Vec<&Contrast> = there(spec, found).filter(|contrast| contrast.combinations.len() == 1).collect();
     if single.is_empty() {
         return None;
     }
-    let rows = combinations(&single, spec, found);
+    let rows = combinations(&single, found);
     let of = Estimates {
         names: single.iter().map(|contrast| contrast.label.clone()).collect(),
+        sites: Vec::new(),
         beta: &rows * &found.beta,
         covariance: &rows * &found.covariance * rows.transpose(),
         reference: found.reference,
@@ -27,12 +29,30 @@ pub(super) fn estimated(ratio: Option<&str>, spec: &ModelSpec, found: &Estimates
     Some(block)
 }
 
+/// Why a contrast that holds sites against each other is not given: one of them is not in the fit.
+pub(super) fn without_sites<'a>(spec: &'a ModelSpec, found: &'a Estimates) -> impl Iterator<Item = String> + 'a {
+    spec.contrasts.iter().filter_map(|contrast| {
+        let site = absent(contrast, found)?;
+        Some(format!("no contrast `{}`: `{site}` is not in the fit", contrast.label))
+    })
+}
+
+/// The first site of a contrast that is not in the fit.
+fn absent<'a>(contrast: &'a Contrast, found: &Estimates) -> Option<&'a SiteId> {
+    contrast.combinations.iter().flatten().filter_map(Weighted::site).find(|site| !found.sites.contains(site))
+}
+
+/// The contrasts of what is in the fit.
+fn there<'a>(spec: &'a ModelSpec, found: &'a Estimates) -> impl Iterator<Item = &'a Contrast> {
+    spec.contrasts.iter().filter(|contrast| absent(contrast, found).is_none())
+}
+
 /// (L β)ᵀ (L C Lᵀ)⁻¹ L β, of those contrasts that are several combinations each.
 pub(super) fn tested(spec: &ModelSpec, found: &Estimates) -> Option<Block> {
-    let several = spec.contrasts.iter().filter(|contrast| contrast.combinations.len() > 1);
+    let several = there(spec, found).filter(|contrast| contrast.combinations.len() > 1);
     let mut block = headed(&["contrast", "statistic", "degrees of freedom", "p"]);
     for contrast in several {
-        let rows = combinations(&[contrast], spec, found);
+        let rows = combinations(&[contrast], found);
         block.rows.push(tested_together(&contrast.label, &rows, found));
     }
     (!block.rows.is_empty()).then_some(block)
@@ -64,14 +84,20 @@ fn wald(beta: &DVector<f64>, covariance: &DMatrix<f64>) -> Option<f64> {
     inverse(covariance).ok().map(|inverse| (beta.transpose() * inverse * beta)[(0, 0)])
 }
 
-/// A row for each combination, over all estimates: those of sites stand before those of columns.
-fn combinations(contrasts: &[&Contrast], spec: &ModelSpec, found: &Estimates) -> DMatrix<f64> {
-    let before = found.names.len() - spec.columns().count();
+/// A row for each combination, over all estimates: those of sites stand before those of columns. That of the first is in all of these, and so in no
+/// combination that holds sites against each other.
+fn combinations(contrasts: &[&Contrast], found: &Estimates) -> DMatrix<f64> {
     let all: Vec<_> = contrasts.iter().flat_map(|contrast| &contrast.combinations).collect();
     let mut rows = DMatrix::zeros(all.len(), found.names.len());
     for (row, combination) in all.iter().enumerate() {
         for weighted in combination.iter() {
-            rows[(row, before + weighted.column as usize)] += weighted.by;
+            let at = match weighted {
+                Weighted::Column { column, .. } => Some(found.sites.len() + *column as usize),
+                Weighted::Site { site, .. } => found.sites.iter().position(|own| own == site).filter(|at| *at > 0),
+            };
+            if let Some(at) = at {
+                rows[(row, at)] += weighted.by();
+            }
         }
     }
     rows

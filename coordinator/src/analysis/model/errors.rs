@@ -1,6 +1,7 @@
 //! From a fit in scaled columns to estimates of the columns as they were asked, with their covariance.
 
 use bocage_protocol::analysis::{ModelSpec, StandardErrors};
+use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::{ModelLayout, Sums};
 use nalgebra::{DMatrix, DVector};
 
@@ -11,6 +12,8 @@ use crate::analysis::association::points;
 #[derive(Debug)]
 pub(super) struct Estimates {
     pub names: Vec<String>,
+    /// Whose intercepts stand before the columns: the first is the reference, from which the others are told.
+    pub sites: Vec<SiteId>,
     pub beta: DVector<f64>,
     pub covariance: DMatrix<f64>,
     /// How an estimate over its standard error is distributed where there is nothing to find.
@@ -119,7 +122,8 @@ pub(super) fn estimates(spec: &ModelSpec, layout: &ModelLayout, fitted: &Fitted)
         beta[intercept] += layout.outcome_scale.centre;
     }
     let covariance = &rows * covariance * rows.transpose() * (half * half);
-    Estimates { names, beta, covariance, reference, dispersion }
+    let sites = fitted.merged.sites.iter().filter(|_| spec.by_site).map(|(site, _)| site.clone()).collect();
+    Estimates { names, sites, beta, covariance, reference, dispersion }
 }
 
 /// The intercept's position among the estimates: that of the first site, where each has one.

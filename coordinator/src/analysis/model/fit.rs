@@ -12,6 +12,7 @@ use bocage_protocol::release::ModelRelease;
 use nalgebra::{DMatrix, DVector};
 
 use super::failure::Failure;
+use super::held::{Held, hold};
 use super::secants::Secants;
 
 /// A step that moves no coefficient of a scaled column by more is the last.
@@ -166,15 +167,6 @@ pub(super) struct Fit {
     steps: u32,
 }
 
-/// What makes a fit one within another.
-#[derive(Debug, Clone)]
-struct Held {
-    /// Columns whose coefficients stay 0.
-    columns: Vec<usize>,
-    /// The objective's unit: the dispersion, where that is estimated.
-    unit: f64,
-}
-
 impl Fit {
     pub(super) fn new(ridge: f64, slopes: Vec<bool>, by_site: bool, start: Position) -> Self {
         let (sites, secants, logarithmic) = (Vec::new(), None, false);
@@ -200,20 +192,19 @@ impl Fit {
         Self { logarithmic, secants: (!own_link).then(Secants::default), ..self }
     }
 
-    /// The fit within this one that has these columns' coefficients at 0. It begins at `beta` (of columns, then of sites), goes on with the rounds that are
-    /// left, and comes as near as its objective needs; none where no round is left. `unit` is the objective's.
-    pub(super) fn holding(&self, columns: &[usize], mut beta: DVector<f64>, unit: f64) -> Option<Self> {
+    /// The fit within this one that holds this. It begins at `beta` (of columns, then of sites), goes on with the rounds that are left, and comes as near
+    /// as its objective needs; none where no round is left.
+    pub(super) fn holding(&self, held: Held, mut beta: DVector<f64>) -> Option<Self> {
         if self.has_no_rounds() {
             return None;
         }
-        let held = Some(Held { columns: columns.to_vec(), unit });
         let secants = self.secants.as_ref().map(|_| Secants::default());
-        let mut fit = Self { held, secants, before: None, halvings: 0, ..self.clone() };
+        let mut fit = Self { held: Some(held), secants, before: None, halvings: 0, ..self.clone() };
         for (i, beta) in beta.iter_mut().enumerate() {
             let most = WITHIN * fit.bound(i);
             *beta = beta.clamp(-most, most);
         }
-        fit.place(&beta);
+        fit.place(beta);
         Some(fit)
     }
 
@@ -270,9 +261,7 @@ impl Fit {
             score[i] -= ridge * beta[i];
             information[(i, i)] += ridge;
         }
-        for i in self.held.iter().flat_map(|held| &held.columns) {
-            hold(*i, &mut score, &mut information);
-        }
+        self.held.iter().for_each(|held| held.narrow(&mut score, &mut information));
         let inverse = match inverse(&information) {
             Ok(inverse) => inverse,
             Err(column) => return Verdict::Failed(self.wide(&merged, column).unwrap_or(Failure::Collinear(column))),
@@ -291,7 +280,7 @@ impl Fit {
             None => step.amax().max(far) <= CLOSE,
         };
         if ends {
-            let (beta, theta) = (beta + step, theta.map(|(_, next)| next));
+            let (beta, theta) = (self.put(beta + step), theta.map(|(_, next)| next));
             return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta, left, steps: self.steps }));
         }
         let (share, narrowest) = self.within(&beta, &step, &[]);
@@ -309,7 +298,7 @@ impl Fit {
             },
         };
         self.before = Some((self.position.clone(), objective));
-        self.place(&(beta + &step));
+        self.place(beta + &step);
         if let Some(secants) = &mut self.secants {
             secants.leave(&step, score);
         }
@@ -340,7 +329,14 @@ impl Fit {
         Verdict::Go(self.position.clone())
     }
 
-    fn place(&mut self, beta: &DVector<f64>) {
+    /// Where coefficients come to lie by what is held.
+    fn put(&self, mut beta: DVector<f64>) -> DVector<f64> {
+        self.held.iter().for_each(|held| held.put(&mut beta));
+        beta
+    }
+
+    fn place(&mut self, beta: DVector<f64>) {
+        let beta = self.put(beta);
         let columns = self.slopes.len();
         self.position.beta = beta.iter().take(columns).copied().collect();
         if self.by_site {
@@ -419,14 +415,6 @@ impl Fit {
         }
         least
     }
-}
-
-/// Keeps a coefficient where it is.
-fn hold(i: usize, score: &mut DVector<f64>, information: &mut DMatrix<f64>) {
-    score[i] = 0.0;
-    information.row_mut(i).fill(0.0);
-    information.column_mut(i).fill(0.0);
-    information[(i, i)] = 1.0;
 }
 
 /// What of the objective a step of θ takes off, where there is one.

@@ -7,6 +7,7 @@ mod cox;
 mod errors;
 mod failure;
 mod fit;
+mod held;
 mod left_out;
 mod meta;
 mod nested;

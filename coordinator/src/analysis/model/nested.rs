@@ -1,15 +1,16 @@
 //! Likelihood-ratio tests of a fitted model against smaller ones within it (Wilks 1938): twice the log-likelihood that is lost, held against χ² with a
-//! degree of freedom for each column that is left out.
+//! degree of freedom for each column that is left out; where all sites have one intercept, for each site but one.
 //!
-//! A smaller model is the same plan with some coefficients held at 0, so that it is of the same rows by what it is. Its fit begins where the whole
+//! A smaller model is the same plan with some coefficients held, so that it is of the same rows by what it is. Its fit begins where the whole
 //! model's curvature says that it ends, which takes few rounds; the tests end where other patients answer than those of the whole fit.
 
-use bocage_protocol::analysis::ModelSpec;
+use bocage_protocol::analysis::{ModelSpec, Nested};
 use bocage_protocol::plan::{ModelLayout, Position, Sums};
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DVector;
 
 use super::errors::Reference;
 use super::fit::{Fit, Fitted, Merged, Verdict, inverse};
+use super::held::Held;
 use super::published::{headed, log_likelihood, number};
 use crate::api::types::{Block, Value};
 
@@ -72,14 +73,27 @@ impl Nesting {
     /// Begins the next smaller model.
     fn next(&mut self, spec: &ModelSpec) {
         let Some(nested) = spec.likelihood_ratio.get(self.found.len()) else { return };
-        let held: Vec<usize> = nested.without.iter().map(|column| *column as usize).collect();
-        let Merged { n, scalars, .. } = &self.whole.merged;
-        // Not of Pearson's χ², which a site may keep back.
-        let unit = if spec.response.family.is_dispersed() { scalars[Sums::DEVIANCE] / *n as f64 } else { 1.0 };
-        match self.fit.holding(&held, without(&self.whole, &held), unit) {
+        let held = self.held(spec, nested);
+        if held.degrees() == 0 {
+            self.notes.push(format!("no likelihood-ratio test of `{}`: one site is in the fit", nested.label));
+            self.found.push(None);
+            return self.next(spec);
+        }
+        let beta = without(&self.whole, &held);
+        match self.fit.holding(held, beta) {
             Some(fit) => self.fit = fit,
             None => self.end(spec, NO_ROUNDS),
         }
+    }
+
+    /// What a smaller model holds.
+    fn held(&self, spec: &ModelSpec, nested: &Nested) -> Held {
+        let Merged { n, scalars, .. } = &self.whole.merged;
+        // Not of Pearson's χ², which a site may keep back.
+        let unit = if spec.response.family.is_dispersed() { scalars[Sums::DEVIANCE] / *n as f64 } else { 1.0 };
+        let sites = spec.columns().count()..self.whole.beta.len();
+        let together = if nested.one_intercept { sites } else { 0..0 };
+        Held { columns: nested.without.iter().map(|column| *column as usize).collect(), together, unit }
     }
 
     fn end(&mut self, spec: &ModelSpec, why: &str) {
@@ -93,7 +107,7 @@ impl Nesting {
     pub(super) fn block(&self, spec: &ModelSpec) -> Block {
         let mut block = headed(&["without", "statistic", "degrees of freedom", "p"]);
         for (nested, lost) in spec.likelihood_ratio.iter().zip(&self.found) {
-            let df = nested.without.len();
+            let df = self.held(spec, nested).degrees();
             let p = lost.and_then(|lost| Reference::Normal.p_of_several(lost, df as f64));
             let label = Value::Text(nested.label.clone());
             block.rows.push(vec![label, number(*lost), Value::Count(df as u64), number(p)]);
@@ -102,16 +116,13 @@ impl Nesting {
     }
 }
 
-/// Where the coefficients come to lie when some are 0, as far as the information at the fit tells: β − C₍ₕ₎ C₍ₕₕ₎⁻¹ βₕ with the covariance C.
-fn without(whole: &Fitted, held: &[usize]) -> DVector<f64> {
-    let covariance = &whole.inverse;
-    let both = DMatrix::from_fn(held.len(), held.len(), |i, j| covariance[(held[i], held[j])]);
-    let lost = DVector::from_fn(held.len(), |i, _| whole.beta[held[i]]);
-    let of_all = DMatrix::from_fn(whole.beta.len(), held.len(), |i, j| covariance[(i, held[j])]);
-    let mut beta = match inverse(&both) {
-        Ok(inverse) => &whole.beta - of_all * inverse * lost,
+/// Where the coefficients come to lie when combinations R of them are 0, as far as the information at the fit tells: β − C Rᵀ (R C Rᵀ)⁻¹ R β with the
+/// covariance C.
+fn without(whole: &Fitted, held: &Held) -> DVector<f64> {
+    let rows = held.combinations(whole.beta.len());
+    let of_all = &whole.inverse * rows.transpose();
+    match inverse(&(&rows * &of_all)) {
+        Ok(inverse) => &whole.beta - of_all * inverse * rows * &whole.beta,
         Err(_) => whole.beta.clone(),
-    };
-    held.iter().for_each(|at| beta[*at] = 0.0);
-    beta
+    }
 }

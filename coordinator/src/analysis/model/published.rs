@@ -37,8 +37,9 @@ pub(super) fn result(
     }
     notes.extend(without_r_squared(spec, first.is_some()));
     let mut of_terms = terms(&spec.terms, &found);
-    of_terms.rows.extend(of_sites(spec, &found));
+    of_terms.rows.extend(of_sites(&found));
     let tests = nesting.map(|nesting| named("likelihood-ratio tests", nesting.block(spec)));
+    notes.extend(contrasts::without_sites(spec, &found));
     let contrasts = contrasts::estimated(ratio, spec, &found).map(|block| named("contrasts", block));
     let tested = contrasts::tested(spec, &found);
     for block in [Some(&of_terms), tested.as_ref()].into_iter().flatten() {
@@ -113,9 +114,8 @@ pub(super) fn terms(terms: &[Term], found: &Estimates) -> Block {
 }
 
 /// That of all sites having one intercept, where each has its own.
-fn of_sites(spec: &ModelSpec, found: &Estimates) -> Option<Vec<Value>> {
-    let sites = found.names.len() - spec.columns().count();
-    (spec.by_site && sites > 1).then(|| test("site", &(1..sites).collect::<Vec<_>>(), found))
+fn of_sites(found: &Estimates) -> Option<Vec<Value>> {
+    (found.sites.len() > 1).then(|| test("site", &(1..found.sites.len()).collect::<Vec<_>>(), found))
 }
 
 /// Of the coefficients at these places.

@@ -47,8 +47,8 @@ impl Binder<'_> {
                 return self.refuse(problem.hint("ipw() is of a binomial model"));
             }
         };
-        let Fitted { family, columns, beta, from, .. } = fitted;
-        let of = Prediction { family, columns, beta, gives, from, folds: vec![] };
+        let Fitted { fit, columns, beta, from, .. } = fitted;
+        let of = Prediction { fit, columns, beta, gives, from, folds: vec![] };
         self.register(Derived::Predicted(Box::new(of)), want)
     }
 }

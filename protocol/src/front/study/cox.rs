@@ -41,7 +41,7 @@ enum Errors {
 }
 
 /// Left of `~`.
-struct Survival {
+pub(super) struct Survival {
     start: Option<Measure>,
     time: Measure,
     event: Expr,
@@ -109,8 +109,8 @@ impl Binding<'_> {
     }
 
     /// `surv(time, event)`, or `surv(start, stop, event)`.
-    fn survival_outcome(&mut self, key: &str, text: &str) -> Option<Survival> {
-        let arguments = call(text, "surv").or_else(|| call(text, "Surv")).map(|of| split(of, &[',']));
+    pub(super) fn survival_outcome(&mut self, key: &str, text: &str) -> Option<Survival> {
+        let arguments = arguments(text).map(|of| split(of, &[',']));
         let (start, time, event) = match arguments {
             Some(Ok(parts)) => match parts.as_slice() {
                 [(_, time), (_, event)] => (None, *time, *event),
@@ -128,6 +128,15 @@ impl Binding<'_> {
         let event = self.condition(key, event);
         Some(Survival { start, time: time?, event: event? })
     }
+}
+
+/// Whether a formula's left side is the time to an event.
+pub(super) fn is_survival(text: &str) -> bool {
+    arguments(text).is_some()
+}
+
+fn arguments(text: &str) -> Option<&str> {
+    call(text, "surv").or_else(|| call(text, "Surv"))
 }
 
 const HINT: &str = "e.g. formula = \"surv(time, status = 1) ~ age + sex\"";

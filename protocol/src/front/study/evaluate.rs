@@ -10,7 +10,7 @@ use crate::analysis::{
     SummaryPart, TableSpec, Term, Whole,
 };
 use crate::ids::{AnalysisName, ColumnName};
-use crate::plan::{Expr, Factor, Family, Link, Measure, Type, TypeProblem};
+use crate::plan::{Expr, Factor, Family, Fit, Link, Measure, Type, TypeProblem};
 use crate::settings::join;
 
 #[derive(Deserialize)]
@@ -122,7 +122,7 @@ impl Binding<'_> {
         confidence: Confidence,
     ) -> Option<Vec<(&'static str, Spec)>> {
         let fitted = self.relations.models().get(model)?.as_ref()?;
-        if fitted.family != Family::Binomial(Link::Logit) {
+        if fitted.fit != Fit::Mean(Family::Binomial(Link::Logit)) {
             let problem = TypeProblem::new(format!("`{model}` is no logistic model"));
             return self.refuse(
                 &join(key, "model"),

@@ -7,13 +7,14 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::relation::Fitted;
+use super::cox::{RawCox, is_survival};
 use super::elastic_net::RawElasticNet;
 use super::model::RawModel;
 use super::{Binding, KEYS, RawStudy, formula};
-use crate::analysis::{ModelSpec, Named, fitted};
+use crate::analysis::{Named, Predictor, fitted};
 use crate::ids::{AnalysisName, ColumnName, StudyId};
 use crate::limits;
-use crate::plan::{Expr, Family, Measure, TypeProblem};
+use crate::plan::{Expr, Fit, Measure, TypeProblem};
 use crate::settings::{Problems, nearest, read};
 use crate::trust::{MANIFEST, Origin, PublicKey, RESULT, STUDY, SignedManifest, SignedStudy, Study};
 
@@ -40,7 +41,7 @@ fn within(folder: &str, name: &str) -> String {
 }
 
 /// The kinds of analyses that fit a model by whose coefficients others can go.
-const KINDS: [&str; 2] = ["model", "elastic_net"];
+const KINDS: [&str; 3] = ["model", "elastic_net", "cox"];
 
 impl Binding<'_> {
     /// Binds `[models]`, so that expressions may name them. Returned is where those of earlier studies are from.
@@ -101,6 +102,7 @@ impl Binding<'_> {
             "elastic_net" => {
                 read::<RawElasticNet>(model, self.file, &at, KEYS, unread).and_then(|raw| self.elastic_net(&at, &raw))
             }
+            "cox" => read::<RawCox>(model, self.file, &at, KEYS, unread).and_then(|raw| self.cox(&at, &raw)),
             _ => read::<RawModel>(model, self.file, &at, KEYS, unread).and_then(|raw| self.model(&at, &raw)),
         };
         let sound = self.problems.0.len() == said;
@@ -109,9 +111,9 @@ impl Binding<'_> {
             return self.refuse(&at, TypeProblem::new(format!("the analysis `{name}` is wrong by itself")));
         };
         let Some(spec) = fitted(&spec) else { return self.refuse(&at, beyond_columns()) };
-        let (family, outcome) = (spec.response.family, condition(&spec.response.of));
         let columns = spec.columns().map(|column| column.of.clone()).collect();
-        Some(Fitted { family, columns, beta: vec![], from: Some(name), outcome })
+        let outcome = spec.outcome.cloned();
+        Some(Fitted { fit: spec.fit, columns, beta: vec![], from: Some(name), outcome })
     }
 
     fn by_hand(&mut self, key: &str, text: &str, raw: &RawFitted) -> Option<Fitted> {
@@ -120,19 +122,40 @@ impl Binding<'_> {
             Ok(sides) => sides,
             Err(problem) => return self.refuse(&at("formula"), problem),
         };
-        let outcome = formula::outcome(self, &at("formula"), sides.0);
+        let explained = self.explained(key, sides.0, text, raw);
         let right = self.right_side(&at("formula"), sides.1)?;
-        let (outcome, _) = outcome?;
-        let asked = RawModel::of_family(text, raw.family.clone(), raw.link.clone());
-        let family = self.family(&at("family"), &asked, &outcome)?;
+        let (fit, outcome) = explained?;
         if right.by_site || right.offset.is_some() {
             return self.refuse(&at("formula"), beyond_columns());
         }
-        let columns: Vec<Named> = right.terms.into_iter().flat_map(|term| term.columns).collect();
+        let columns = right.terms.into_iter().flat_map(|term| term.columns);
+        // The baseline of hazards takes the place of the intercept.
+        let columns: Vec<Named> =
+            columns.filter(|column| fit != Fit::ProportionalHazards || !column.of.is_empty()).collect();
         let Some(coefficients) = &raw.coefficients else {
             return self.refuse(key, TypeProblem::new("a formula alone is no fitted model").hint(HINT));
         };
-        self.fitted(&at("coefficients"), family, columns, condition(&outcome), coefficients)
+        self.fitted(&at("coefficients"), fit, columns, outcome, coefficients)
+    }
+
+    /// What is left of `~`: an outcome, of whose family the text may say more, or the time to an event.
+    fn explained(&mut self, key: &str, left: &str, text: &str, raw: &RawFitted) -> Option<(Fit, Option<Expr>)> {
+        let at = |name: &str| format!("{key}.{name}");
+        if is_survival(left) {
+            if raw.family.is_some() || raw.link.is_some() {
+                let problem = TypeProblem::new("a model of the time to an event has no family and no link");
+                return self.refuse(key, problem.hint("leave them out"));
+            }
+            return self.survival_outcome(&at("formula"), left).map(|_| (Fit::ProportionalHazards, None));
+        }
+        let (outcome, _) = formula::outcome(self, &at("formula"), left)?;
+        let asked = RawModel::of_family(text, raw.family.clone(), raw.link.clone());
+        let family = self.family(&at("family"), &asked, &outcome)?;
+        let condition = match outcome {
+            Measure::Condition(condition) => Some(condition),
+            _ => None,
+        };
+        Some((Fit::Mean(family), condition))
     }
 
     fn earlier(
@@ -145,22 +168,22 @@ impl Binding<'_> {
         let Some(name) = analysis else {
             return self.refuse(key, TypeProblem::new("which analysis of that study?").hint(HINT));
         };
-        let found = self.published(folder, name);
-        let (id, spec, coefficients) = match found {
+        let (id, study, result) = match self.published(folder) {
+            Ok(found) => found,
+            Err(problem) => return self.refuse(&at, problem),
+        };
+        let found = model(&study, name).and_then(|spec| Ok((spec, estimates(&result, name)?)));
+        let (spec, coefficients) = match found {
             Ok(found) => found,
             Err(problem) => return self.refuse(&at, problem),
         };
         let columns: Vec<Named> = spec.columns().cloned().collect();
-        let fitted = self.fitted(&at, spec.response.family, columns, condition(&spec.response.of), &coefficients)?;
+        let fitted = self.fitted(&at, spec.fit, columns, spec.outcome.cloned(), &coefficients)?;
         Some((fitted, id, name.clone()))
     }
 
-    /// The model of an earlier study as it was signed, and the coefficients that were published of it.
-    fn published(
-        &self,
-        folder: &str,
-        name: &AnalysisName,
-    ) -> Result<(StudyId, ModelSpec, BTreeMap<String, f64>), TypeProblem> {
+    /// An earlier study as it was signed, and what was published of it.
+    fn published(&self, folder: &str) -> Result<(StudyId, Study, Value), TypeProblem> {
         let hint = format!(
             "`{folder}` is a folder that `bocage study run --out {folder}` wrote, beside this text or below it"
         );
@@ -181,12 +204,7 @@ impl Binding<'_> {
         if result.pointer("/study/id").and_then(Value::as_str) != Some(signed.id().to_string().as_str()) {
             return Err(TypeProblem::new("its result.json is the answer of another study than its study.json"));
         }
-        let spec = model(&study, name)?;
-        let none = || TypeProblem::new(format!("nothing was published of `{name}`"));
-        let analyses = result.get("analyses").and_then(Value::as_array).ok_or_else(none)?;
-        let is_it = |analysis: &&Value| analysis.get("name").and_then(Value::as_str) == Some(name.as_str());
-        let coefficients = analyses.iter().find(is_it).and_then(estimates).ok_or_else(none)?;
-        Ok((signed.id(), spec, coefficients))
+        Ok((signed.id(), study, result))
     }
 
     /// Whether a folder's manifest names these files as they are, and is signed by who signed the study in it, or signs this one.
@@ -208,7 +226,7 @@ impl Binding<'_> {
     fn fitted(
         &mut self,
         key: &str,
-        family: Family,
+        fit: Fit,
         columns: Vec<Named>,
         outcome: Option<Expr>,
         coefficients: &BTreeMap<String, f64>,
@@ -233,14 +251,7 @@ impl Binding<'_> {
             self.refuse::<()>(key, problem.hint(format!("its columns are {}", labels.join(", "))));
         }
         let columns: Vec<_> = columns.into_iter().map(|column| column.of).collect();
-        (beta.len() == columns.len()).then_some(Fitted { family, columns, beta, from: None, outcome })
-    }
-}
-
-fn condition(outcome: &Measure) -> Option<Expr> {
-    match outcome {
-        Measure::Condition(condition) => Some(condition.clone()),
-        _ => None,
+        (beta.len() == columns.len()).then_some(Fitted { fit, columns, beta, from: None, outcome })
     }
 }
 
@@ -251,7 +262,7 @@ fn beyond_columns() -> TypeProblem {
     .hint("fit it without `site`, `offset()` and `two_stage`")
 }
 
-fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {
+fn model<'a>(study: &'a Study, name: &AnalysisName) -> Result<Predictor<'a>, TypeProblem> {
     let fits = study.analyses.iter().filter(|analysis| KINDS.contains(&analysis.spec.kind()));
     let Some(found) = fits.clone().find(|analysis| analysis.name == *name) else {
         let names: Vec<&str> = fits.map(|analysis| analysis.name.as_str()).collect();
@@ -267,15 +278,22 @@ fn model(study: &Study, name: &AnalysisName) -> Result<ModelSpec, TypeProblem> {
         let problem = TypeProblem::new(format!("it reads `{made}`, which that study made of other tables"));
         return Err(problem.hint("write its formula and coefficients here, with this study's own features"));
     }
-    Ok(spec.clone())
+    Ok(spec)
 }
 
 fn kinds() -> String {
     KINDS.map(|kind| format!("`{kind}`")).join(" or ")
 }
 
-/// The estimates of an answer, by their names.
-fn estimates(analysis: &Value) -> Option<BTreeMap<String, f64>> {
+/// The estimates that were published of an analysis, by their names.
+fn estimates(result: &Value, name: &AnalysisName) -> Result<BTreeMap<String, f64>, TypeProblem> {
+    let is_it = |analysis: &&Value| analysis.get("name").and_then(Value::as_str) == Some(name.as_str());
+    let analyses = result.get("analyses").and_then(Value::as_array);
+    let found = analyses.and_then(|all| all.iter().find(is_it)).and_then(told);
+    found.ok_or_else(|| TypeProblem::new(format!("nothing was published of `{name}`")))
+}
+
+fn told(analysis: &Value) -> Option<BTreeMap<String, f64>> {
     let columns = analysis.get("columns")?.as_array()?;
     let at = columns.iter().position(|column| column.as_str() == Some("estimate"))?;
     let rows = analysis.get("rows")?.as_array()?;

@@ -76,7 +76,7 @@ impl Binding<'_> {
             return self.refuse(&place("ridge"), TypeProblem::new("ridge is 0 or more, and finite"));
         }
         let likelihood_ratio = match &raw.likelihood_ratio {
-            Some(asked) => self.nested(&place("likelihood_ratio"), asked, &right.terms)?,
+            Some(asked) => self.nested(&place("likelihood_ratio"), asked, &right)?,
             None => Vec::new(),
         };
         if !likelihood_ratio.is_empty() && (ridge > 0.0 || standard_errors != StandardErrors::Model) {
@@ -88,7 +88,7 @@ impl Binding<'_> {
                 problem.hint("leave one out; tests of terms and contrasts take any standard errors"),
             );
         }
-        let contrasts = self.contrasts(&place("contrasts"), &raw.contrasts, &right.terms)?;
+        let contrasts = self.contrasts(&place("contrasts"), &raw.contrasts, &right)?;
         let two_stage = match &raw.two_stage {
             Some(way) => Some(self.pooling(&place("two_stage"), way)?),
             None => None,

@@ -30,7 +30,7 @@ pub use folds::{Folds, LeftOut};
 pub use grid::{GridSums, SharedGrid, TimeGrid};
 pub(super) use layout::lower;
 pub use layout::{Inputs, ModelLayout, Slot, Sums};
-pub use prediction::{Gives, Prediction, PredictionLayout};
+pub use prediction::{Fit, Gives, Prediction, PredictionLayout};
 pub use scale::{Scale, Spline, Transform};
 
 /// A model at one step of its fit.

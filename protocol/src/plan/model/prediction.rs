@@ -14,12 +14,47 @@ use crate::limits;
 use crate::plan::typing::{Columns, TypeProblem, check_condition};
 use crate::plan::{Calls, Expr, Measure, written};
 
+/// What a fitted model is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// The hazard, by how many times it is that of a patient in the middle of all ranges with the references of all categories: no baseline is known.
+    ProportionalHazards,
+    /// The mean of an outcome.
+    #[serde(untagged)]
+    Mean(Family),
+}
+
+impl Fit {
+    /// Its name to people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fit::ProportionalHazards => "cox",
+            Fit::Mean(family) => family.name(),
+        }
+    }
+
+    /// What follows of the linear predictor: a mean, or a ratio of hazards.
+    pub fn mean(self, eta: f64) -> f64 {
+        match self {
+            Fit::ProportionalHazards => Family::Poisson.mean(eta),
+            Fit::Mean(family) => family.mean(eta),
+        }
+    }
+
+    /// Whether that is another number than the linear predictor.
+    fn bends(self) -> bool {
+        self != Fit::Mean(Family::Gaussian)
+    }
+}
+
 /// A fitted model, and what of it is wanted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Prediction {
-    /// How the linear predictor becomes a mean.
-    pub family: Family,
+    /// What becomes of the linear predictor.
+    #[serde(rename = "family")]
+    pub fit: Fit,
     /// The columns of the design.
     pub columns: Vec<Product>,
     /// The coefficients of the columns as they stand, one each; none where an analysis of the same study has to find them first.
@@ -38,7 +73,7 @@ pub struct Prediction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gives {
-    /// The mean of the outcome: of a condition its probability.
+    /// The mean of the outcome: of a condition its probability, of hazards their ratio.
     Mean,
     /// The linear predictor; not beyond ±[`limits::LINEAR_PREDICTOR`] where a link bends it.
     Linear,
@@ -63,7 +98,7 @@ pub struct PredictionLayout {
     pub condition: Option<usize>,
     /// The least and the most that the column can be.
     pub range: (f64, f64),
-    family: Family,
+    fit: Fit,
 }
 
 impl Prediction {
@@ -109,7 +144,7 @@ impl Prediction {
             None => "that the study names".to_owned(),
             Some(analysis) => format!("that `{analysis}` finds first"),
         };
-        let by = format!("a {} model of {} with coefficients {whose}", self.family.name(), names.join(", "));
+        let by = format!("a {} model of {} with coefficients {whose}", self.fit.name(), names.join(", "));
         match &self.gives {
             Gives::Mean => format!("what {by} expects"),
             Gives::Linear => format!("the linear predictor of {by}"),
@@ -149,7 +184,7 @@ impl Prediction {
                 let problem = TypeProblem::new(format!("a column is a product of at most {most} factors"));
                 return check.note("", problem);
             }
-            let centred = can_centre(of, product, false);
+            let centred = can_centre(of, product, self.fit == Fit::ProportionalHazards);
             product.iter().map(|factor| check.slot("", factor, centred)).collect()
         };
         let columns: Option<Vec<Vec<Slot>>> = of.iter().map(column).collect::<Vec<_>>().into_iter().collect();
@@ -167,7 +202,7 @@ impl Prediction {
                 folds,
                 condition,
                 range,
-                family: self.family,
+                fit: self.fit,
             });
         }
         let beta = scaled(of, &self.beta, &columns);
@@ -177,13 +212,13 @@ impl Prediction {
             let (lo, hi) = self.range(of, fold).map_err(|problem| vec![problem])?;
             range = (range.0.min(lo), range.1.max(hi));
         }
-        Ok(PredictionLayout { inputs: check.inputs, columns, beta, folds, condition, range, family: self.family })
+        Ok(PredictionLayout { inputs: check.inputs, columns, beta, folds, condition, range, fit: self.fit })
     }
 
     fn condition(&self, check: &mut Check<'_>) -> Option<usize> {
         let Gives::Inverse(condition) = &self.gives else { return None };
-        if !matches!(self.family, Family::Binomial(_)) {
-            let problem = TypeProblem::new(format!("a {} model has no probabilities", self.family.name()));
+        if !matches!(self.fit, Fit::Mean(Family::Binomial(_))) {
+            let problem = TypeProblem::new(format!("a {} model has no probabilities", self.fit.name()));
             return check.note("", problem.hint("weights are made of a binomial model of a condition"));
         }
         match check_condition(condition, Columns::Contract(check.contract)) {
@@ -194,7 +229,7 @@ impl Prediction {
 
     /// The least and the most that it can be, where its coefficients are in bounds.
     fn range(&self, columns: &[Product], beta: &[f64]) -> Result<(f64, f64), TypeProblem> {
-        let bends = self.family != Family::Gaussian;
+        let bends = self.fit.bends();
         // What a fit's step may be, but for what going there and back costs.
         let bound = |product: &Product| {
             let most = if product.is_empty() { limits::MODEL_INTERCEPT } else { limits::MODEL_SLOPE };
@@ -231,12 +266,13 @@ impl Prediction {
 
     /// The least and the most that it can be where the linear predictor is between these.
     fn clamped(&self, lo: f64, hi: f64) -> (f64, f64) {
-        let bends = self.family != Family::Gaussian;
-        let near = |eta: f64| if bends { eta.clamp(-limits::LINEAR_PREDICTOR, limits::LINEAR_PREDICTOR) } else { eta };
-        match (&self.gives, self.family) {
+        let near = |eta: f64| {
+            if self.fit.bends() { eta.clamp(-limits::LINEAR_PREDICTOR, limits::LINEAR_PREDICTOR) } else { eta }
+        };
+        match (&self.gives, self.fit) {
             (Gives::Linear, _) => (near(lo), near(hi)),
-            (Gives::Mean, Family::Binomial(_)) => (0.0, 1.0),
-            (Gives::Mean, family) => (family.mean(lo), family.mean(hi)),
+            (Gives::Mean, Fit::Mean(Family::Binomial(_))) => (0.0, 1.0),
+            (Gives::Mean, fit) => (fit.mean(lo), fit.mean(hi)),
             (Gives::Inverse(_), _) => (1.0, limits::INVERSE_PROBABILITY),
             (Gives::Fold, _) => (1.0, self.folds.len() as f64),
         }
@@ -248,11 +284,11 @@ impl PredictionLayout {
     pub fn value(&self, of: &Prediction, eta: f64, has: bool, fold: usize) -> f64 {
         let (lo, hi) = self.range;
         match &of.gives {
-            Gives::Mean => self.family.mean(eta),
+            Gives::Mean => self.fit.mean(eta),
             Gives::Linear => eta,
             Gives::Fold => (fold + 1) as f64,
             Gives::Inverse(_) => {
-                let p = self.family.mean(eta);
+                let p = self.fit.mean(eta);
                 1.0 / if has { p } else { 1.0 - p }
             }
         }
@@ -279,4 +315,23 @@ fn scaled(columns: &[Product], beta: &[f64], slots: &[Vec<Slot>]) -> Vec<f64> {
 fn named(product: &Product) -> String {
     let names: Vec<&str> = product.iter().flat_map(Factor::columns).map(ColumnName::as_str).collect();
     names.join(" × ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Link;
+    use super::*;
+
+    #[test]
+    fn a_fit_is_written_as_its_family_where_it_has_one() {
+        for (fit, text) in [
+            (Fit::Mean(Family::Poisson), "\"poisson\""),
+            (Fit::Mean(Family::Binomial(Link::Logit)), "{\"binomial\":\"logit\"}"),
+            (Fit::ProportionalHazards, "\"proportional_hazards\""),
+        ] {
+            assert_eq!(serde_json::to_string(&fit).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Fit>(text).unwrap(), fit);
+        }
+        assert!(serde_json::from_str::<Fit>("\"hazards\"").is_err());
+    }
 }

@@ -18,6 +18,7 @@ impl CoxDriver {
             false => end.inverse.clone(),
         };
         Estimates {
+            sites: Vec::new(),
             names: self.spec.columns().map(|column| column.label.clone()).collect(),
             beta: &transform * &end.beta,
             covariance: &transform * scaled * transform.transpose(),

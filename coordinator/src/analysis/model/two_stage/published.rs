@@ -71,6 +71,7 @@ impl Stage<'_> {
             return headed(&super::COLUMNS);
         };
         let found = Estimates {
+            sites: Vec::new(),
             names: all.iter().map(|(name, _)| (*name).to_owned()).collect(),
             beta: DVector::from_fn(all.len(), |i, _| all[i].1.value),
             // How estimates of different columns go together is not known of sites by themselves.

@@ -3,6 +3,10 @@
 //!
 //! It does not depend on how columns are scaled or put together: a power of a number, or a product of two, that is next to nothing for everybody else
 //! shows here whatever other columns there are. A pass over all rows is made only where somebody could have much at all.
+//!
+//! The decomposition is written out and not nalgebra's: designs at a site often have columns that others make up (a level that nobody has, say), beside
+//! which the others' leverages are still those that count. nalgebra's Cholesky decomposes no such matrix. An inverse by eigenvalues would, but takes
+//! twice the time for each row, and says of all directions together, not of each column, which is left out for being one of the others.
 
 /// A lower triangle that A is the square of. A column that the others make up has none.
 pub(super) struct Triangle {

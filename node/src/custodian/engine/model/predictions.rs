@@ -1,6 +1,6 @@
 //! How the predictions that a model reads are shared among its cases: what the gate must know of a score that a study brought along.
 
-use bocage_protocol::plan::{Derived, Feature, Gives, Measure, ModelLayout};
+use bocage_protocol::plan::{Derived, Feature, Fit, Gives, Measure, ModelLayout};
 
 use crate::custodian::gate::Shares;
 
@@ -11,8 +11,8 @@ pub struct Looked {
     pub input: usize,
     /// How it is shared.
     pub shares: Shares,
-    /// Of a linear predictor, the family that makes a mean of it.
-    bends: Option<bocage_protocol::plan::Family>,
+    /// Of a linear predictor, the model that makes a mean of it.
+    bends: Option<Fit>,
     lo: f64,
     /// None where it counts as it is: a weight.
     hi: Option<f64>,
@@ -28,7 +28,7 @@ impl Looked {
             let Derived::Predicted(of) = &made.of else { return None };
             let (bends, lo, hi) = match of.gives {
                 Gives::Mean | Gives::Fold => (None, *lo, Some(*hi)),
-                Gives::Linear => (Some(of.family), of.family.mean(*lo), Some(of.family.mean(*hi))),
+                Gives::Linear => (Some(of.fit), of.fit.mean(*lo), Some(of.fit.mean(*hi))),
                 Gives::Inverse(_) => (None, 0.0, None),
             };
             Some(Self { input, shares: Shares::default(), bends, lo, hi })
@@ -45,7 +45,7 @@ impl Looked {
     pub fn add(&mut self, rows: &[usize], numbers: &[Vec<f64>]) {
         for row in rows {
             let value = numbers[self.input][*row];
-            let value = self.bends.map_or(value, |family| family.mean(value));
+            let value = self.bends.map_or(value, |fit| fit.mean(value));
             self.shares.add(value - self.lo, self.hi.map(|hi| hi - value));
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bocage_protocol::contract::{Contract, Kind, parse};
 use bocage_protocol::ids::{ColumnName, ContractId, TableName};
 use bocage_protocol::plan::{
-    Comparison, DateUnit, Derived, Edge, Expr, Factor, Family, Feature, Gives, Link, Literal, Measure, Moment, Pick,
-    Plan, Prediction, Query, RelatedTable, Rows, Statistic, Table, Window,
+    Comparison, DateUnit, Derived, Edge, Expr, Factor, Family, Feature, Fit, Gives, Link, Literal, Measure, Moment,
+    Pick, Plan, Prediction, Query, RelatedTable, Rows, Statistic, Table, Window,
 };
 use proptest::collection::vec;
 use proptest::option::weighted;
@@ -361,7 +361,7 @@ impl Draft {
         let high = Factor::Level { key: high, level: (self.pick % 2) as u32 };
         let (slope, linear) = (0.0411 * f64::from(self.at_least), self.column.is_multiple_of(2));
         Prediction {
-            family: if self.pick < 3 { Family::Gaussian } else { Family::Binomial(Link::Logit) },
+            fit: Fit::Mean(if self.pick < 3 { Family::Gaussian } else { Family::Binomial(Link::Logit) }),
             columns: vec![vec![number.clone()], vec![], vec![number, high.clone()], vec![high]],
             // No value lies on an edge that is asked for.
             beta: vec![slope, -0.2517, -0.0313, 0.5031],

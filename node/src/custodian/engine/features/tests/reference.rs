@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use bocage_protocol::contract::{Contract, Kind};
 use bocage_protocol::ids::{ColumnName, ContractId, TableName};
 use bocage_protocol::plan::{
-    Derived, Edge, Expr, Factor, Family, Gives, Measure, Moment, Pick, Prediction, Product, Rows, ValidPlan,
+    Derived, Edge, Expr, Factor, Family, Fit, Gives, Measure, Moment, Pick, Prediction, Product, Rows, ValidPlan,
 };
 
 use crate::custodian::engine::interpreter::{Row, Value, value};
@@ -160,8 +160,8 @@ impl Of<'_> {
         let column = |product: &Product| product.iter().map(factor).product::<Option<f64>>();
         let eta = of.columns.iter().zip(&of.beta).map(|(product, beta)| Some(beta * column(product)?));
         let eta = eta.sum::<Option<f64>>()?;
-        Some(Value::Number(match (&of.gives, of.family) {
-            (Gives::Linear, _) | (_, Family::Gaussian) => eta,
+        Some(Value::Number(match (&of.gives, of.fit) {
+            (Gives::Linear, _) | (_, Fit::Mean(Family::Gaussian)) => eta,
             _ => 1.0 / (1.0 + (-eta).exp()),
         }))
     }

@@ -27,7 +27,7 @@ impl Reader<'_> {
         let Column { name, kind, .. } = column?;
         if !matches!(kind, Kind::Date { .. } | Kind::Datetime { .. }) {
             let message = format!("`{name}` is of type {}, neither date nor datetime", kind.name());
-            self.problem(&join(place, "column"), message);
+            self.problem(&join(place, "column"), message, "name a column that says when the row happened");
         }
         Some(Check::BeforeBirth { column: name.clone(), born })
     }
@@ -44,6 +44,7 @@ impl Reader<'_> {
             self.problem(
                 &place,
                 format!("`{name}` refers to rows of its own dataset, which no snapshot has before this one"),
+                "leave the rule out, or let the column refer to another dataset",
             );
         }
         Some(Check::Dangling { column: name.clone(), to: to.clone() })
@@ -58,7 +59,8 @@ impl Reader<'_> {
         example: &str,
     ) -> Option<&'a Column> {
         if *contract.subject() == Subject::Row {
-            self.problem(place, "a contract whose rows are patients has no patient who is known in another dataset");
+            let message = "a contract whose rows are patients has no patient who is known in another dataset";
+            self.problem(place, message, "name the column of the patient: subject = \"COLUMN\"; or leave the rule out");
         }
         let Some(name) = &raw.column else {
             let problem = Problem::new(self.file, join(place, "column"), "needed: the column that is looked at");

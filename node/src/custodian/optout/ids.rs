@@ -220,6 +220,18 @@ pub struct SubjectIds {
 }
 
 impl SubjectIds {
+    /// What a file begins with.
+    pub const MAGIC: [u8; MAGIC.len()] = *MAGIC;
+
+    /// How many counts stand behind what a file begins with; none if it is something else.
+    pub fn counts(magic: &[u8]) -> Option<usize> {
+        match magic {
+            _ if magic == MAGIC.as_slice() => Some(3),
+            _ if magic == MAGIC_1.as_slice() => Some(2),
+            _ => None,
+        }
+    }
+
     /// How a file of so many begins. Behind it stand the tokens, then the numbers of those who opted out, then the strangers, big end first.
     pub fn header(tokens: u32, flagged: u32, strangers: u32) -> Vec<u8> {
         [MAGIC.as_slice(), &tokens.to_be_bytes(), &flagged.to_be_bytes(), &strangers.to_be_bytes()].concat()

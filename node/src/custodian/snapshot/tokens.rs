@@ -32,12 +32,12 @@ impl Tokens {
         let file = File::open(&path).map_err(|e| absent(&path, &e, "the patients' tokens are missing"))?;
         let file = BufReader::with_capacity(1 << 20, file);
         let mut tokens = Self { path, file, hasher: Sha256::new(), expected, last: None, read: 0 };
-        // How many opted out stands at its end, and says nothing here.
-        let mut header = SubjectIds::header(manifest.subjects, 0);
-        let wanted = header.clone();
-        tokens.fill(&mut header)?;
-        let of_patients = wanted.len() - size_of::<u32>();
-        if header[..of_patients] == wanted[..of_patients] { Ok(tokens) } else { Err(tokens.other()) }
+        let mut magic = SubjectIds::MAGIC;
+        tokens.fill(&mut magic)?;
+        // How many patients there are comes first; how many opted out says nothing here.
+        let mut counts = vec![[0; 4]; SubjectIds::counts(&magic).ok_or_else(|| tokens.other())?];
+        counts.iter_mut().try_for_each(|count| tokens.fill(count))?;
+        if counts.first() == Some(&manifest.subjects.to_be_bytes()) { Ok(tokens) } else { Err(tokens.other()) }
     }
 
     /// That of a patient, by number: none may be asked for after a later one.

@@ -78,7 +78,7 @@ fn holds(case: &Case) -> TestCaseResult {
     let names: Vec<String> = (0..case.sites).map(|site| format!("site-{site}")).collect();
     let sites: Vec<(&str, String)> = names.iter().map(String::as_str).zip(dealt.iter().map(csv)).collect();
     let asked = format!("[[analysis]]\nname = \"q\"\nquantiles = {{ of = \"x\", at = {AT:?} }}\n");
-    let gate = Gate { threshold: case.k, min_sites: 2, mode: Mode::Exact };
+    let gate = Gate { threshold: case.k, joint: case.k, min_sites: 2, mode: Mode::Exact };
     let results = Federation::new(CONTRACT, &sites).run(&asked, gate);
     let mut pooled: Vec<f64> = dealt.concat();
     pooled.sort_by(f64::total_cmp);

@@ -85,11 +85,10 @@ fn holds(case: &Case) -> TestCaseResult {
     for p in AT {
         let at = |column| number(&results[0].block, &p.to_string(), column);
         let (from, value, to) = (at("from"), at("value"), at("to"));
-        // Any value between the two in the middle is a quantile where there are such.
-        let rank = p * pooled.len() as f64;
-        let (low, high) =
-            (pooled[(rank.ceil() as usize).max(1) - 1], pooled[(rank.floor() as usize).min(pooled.len() - 1)]);
-        prop_assert!(from <= low && high <= to, "{p}: the truth {low} … {high} is outside {from} … {to}");
+        // The smallest value that a share of p lies at or below.
+        let percent = (100.0 * p).round() as usize;
+        let truth = pooled[(pooled.len() * percent).div_ceil(100) - 1];
+        prop_assert!((from..=to).contains(&truth), "{p}: the truth {truth} is outside {from} … {to}");
         prop_assert!((from..=to).contains(&value), "{p}: {value} is outside {from} … {to}");
         let law = 3.0 * f64::from(case.k) * case.sites as f64 / (case.patients() as f64 * case.density(p));
         let cell = RANGE / 1000.0;

@@ -71,6 +71,12 @@ def said(*values):
     return next((v for v in values if v is not None), None)
 
 
+def happened(*values):
+    """When: the first that is there, and the same where it says the time of day."""
+    when = said(*values)
+    return {"date": when, "instant": when if when and "T" in when else None}
+
+
 def truth(value):
     return None if value is None else "true" if value else "false"
 
@@ -107,7 +113,7 @@ def condition(r, u):
     yield common(r, u) | coded(r.get("code"), SNOMED) | {
         "icd10": icd.get("http://hl7.org/fhir/sid/icd-10"), "icd10cm": icd.get("http://hl7.org/fhir/sid/icd-10-cm"),
         "icd10gm": icd.get("http://fhir.de/CodeSystem/bfarm/icd-10-gm"),
-        "date": said(r.get("onsetDateTime"), r.get("onsetPeriod", {}).get("start"), r.get("recordedDate")),
+        **happened(r.get("onsetDateTime"), r.get("onsetPeriod", {}).get("start"), r.get("recordedDate")),
         "end_date": said(r.get("abatementDateTime"), r.get("abatementPeriod", {}).get("start")),
         "clinical_status": first(r.get("clinicalStatus")), "verification_status": first(r.get("verificationStatus")),
         "category": first(r.get("category")),
@@ -127,9 +133,9 @@ def value(r):
 
 
 def observation(r, u):
-    when = said(r.get("effectiveDateTime"), r.get("effectiveInstant"), r.get("effectivePeriod", {}).get("start"), r.get("issued"))
-    shared = common(r, u) | {
-        "date": when, "instant": when if when and "T" in when else None, "status": r.get("status"), "category": first(r.get("category")),
+    when = happened(r.get("effectiveDateTime"), r.get("effectiveInstant"), r.get("effectivePeriod", {}).get("start"), r.get("issued"))
+    shared = common(r, u) | when | {
+        "status": r.get("status"), "category": first(r.get("category")),
     }
     if any(k.startswith("value") for k in r) or not r.get("component"):
         yield shared | {"part": "0"} | value(r)
@@ -139,7 +145,7 @@ def observation(r, u):
 
 def encounter(r, u):
     yield {"encounter": r["id"], "patient": key(r.get("subject"), "Patient", u), "status": r.get("status"), "class": r.get("class", {}).get("code")} | coded(r.get("type"), SNOMED) | {
-        "reason": coded(r.get("reasonCode"), SNOMED)["code"], "date": r.get("period", {}).get("start"), "end_date": r.get("period", {}).get("end"),
+        "reason": coded(r.get("reasonCode"), SNOMED)["code"], **happened(r.get("period", {}).get("start")), "end_date": r.get("period", {}).get("end"),
         "discharge": first(r.get("hospitalization", {}).get("dischargeDisposition")),
     }
 
@@ -148,7 +154,7 @@ def medication_request(r, u):
     contained = [c["code"] for c in r.get("contained", []) if c["resourceType"] == "Medication" and "code" in c]
     as_needed = [d["asNeededBoolean"] for d in r.get("dosageInstruction", []) if "asNeededBoolean" in d]
     yield common(r, u) | coded(r.get("medicationCodeableConcept") or contained, RXNORM) | {
-        "medication": key(r.get("medicationReference"), "Medication", u), "date": r.get("authoredOn"), "status": r.get("status"),
+        "medication": key(r.get("medicationReference"), "Medication", u), **happened(r.get("authoredOn")), "status": r.get("status"),
         "intent": r.get("intent"), "as_needed": truth(as_needed[0]) if as_needed else None,
     }
 
@@ -156,7 +162,7 @@ def medication_request(r, u):
 def procedure(r, u):
     period = r.get("performedPeriod", {})
     yield common(r, u) | coded(r.get("code"), SNOMED) | {
-        "date": said(r.get("performedDateTime"), period.get("start")), "end_date": period.get("end"), "status": r.get("status"),
+        **happened(r.get("performedDateTime"), period.get("start")), "end_date": period.get("end"), "status": r.get("status"),
         "category": first(r.get("category")),
     }
 

@@ -126,7 +126,7 @@ fn frequent(column: &Column, contract: &Contract, count: Shown) -> Option<(&'sta
     let table = TableSpec { by: vec![], show: vec![count], roll_up: false };
     let (label, key) = (column.name.to_string(), column.name.clone());
     (of_values && check_discovered(&key, contract).is_ok())
-        .then(|| ("_frequent", Spec::Discovered(DiscoveredSpec { label, key, table, top: FREQUENT })))
+        .then_some(("_frequent", Spec::Discovered(DiscoveredSpec { label, key, table, top: FREQUENT })))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ impl Run {
     pub fn over(&self, further: u16) -> String {
         let sites = self.again.last().map(|(_, sites)| listed(sites)).unwrap_or_default();
         format!(
-            "no answer: opt-outs changed at {sites} while it was asked, and what was left of its {} rounds did not suffice to begin again: run the study again",
+            "no answer: opt-outs changed at {sites} while it was asked, and what was left of its {} rounds did not suffice to begin again: run the study again, later or without that site",
             further.saturating_add(1)
         )
     }

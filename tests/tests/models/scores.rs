@@ -1,4 +1,4 @@
-//! Scores and counts: numbers of few values, under the gate as nodes have it and as a site may set it for pairs.
+//! Scores, categories and one end of follow-up, under the gate as nodes have it and as a site may set it for pairs.
 
 use std::fmt::Write as _;
 
@@ -65,40 +65,15 @@ fn is_refused(sites: &Federation, gate: Gate, analysis: &str, why: &str) {
 }
 
 #[test]
-fn a_number_of_few_values_is_told_where_each_is_that_of_k_patients() {
-    let model = "model = { formula = \"x ~ score + dose\" }";
-    is_answered(&sites(|_, _| {}), Gate::USUAL, model, &["(intercept)", "score", "dose"]);
-    // Ten patients of each site have the highest score, or eleven.
-    let rare = |most: usize| move |i: usize, row: &mut Row| row.score = if i < most { 4 } else { i % 4 };
-    is_answered(&sites(rare(11)), Gate::USUAL, model, &["score"]);
-    is_refused(&sites(rare(10)), Gate::USUAL, model, "north refused: `score` varies too little");
-}
-
-#[test]
-fn a_number_of_two_values_is_a_condition() {
+fn a_score_is_a_category() {
+    let scores = sites(|_, _| {});
+    let why = "north refused: `score` varies too little";
+    is_refused(&scores, Gate::USUAL, "model = { formula = \"x ~ score\" }", why);
+    // Two of them, or their product, solve for how many have each pair of values: no setting lets them in.
+    is_refused(&scores, Gate::PAIRS, "model = { formula = \"x ~ score * dose\" }", why);
+    is_answered(&scores, Gate::USUAL, "model = { formula = \"x ~ cut(score, 1, 2, 3, 4)\" }", &["(intercept)"]);
     let two = sites(|_, row| row.dose = if row.dose > 0.0 { 5.0 } else { 0.0 });
-    is_refused(&two, Gate::USUAL, "model = { formula = \"x ~ dose\" }", "north refused: `dose` varies too little");
     is_answered(&two, Gate::USUAL, "model = { formula = \"x ~ (dose > 0)\" }", &["(intercept)"]);
-}
-
-#[test]
-fn on_each_side_of_a_column_all_values_have_k_patients_or_what_the_policy_says() {
-    let model = "model = { formula = \"x ~ score + treated\" }";
-    is_answered(&sites(|_, _| {}), Gate::USUAL, model, &["score", "treated[true]"]);
-    // Of the treated five have the highest score, or one, or nobody; all others of it are untreated.
-    let few = |treated: usize| {
-        move |i: usize, row: &mut Row| {
-            if row.score == 4 {
-                row.treated = i < 5 * treated;
-            }
-        }
-    };
-    let why = "north refused: `score` varies too little on one side of `treated = true`";
-    is_refused(&sites(few(5)), Gate::USUAL, model, why);
-    is_answered(&sites(few(5)), Gate::PAIRS, model, &["score", "treated[true]"]);
-    for hidden in [0, 1, 2] {
-        is_refused(&sites(few(hidden)), Gate::PAIRS, model, why);
-    }
 }
 
 #[test]
@@ -129,6 +104,6 @@ fn one_column_alone_has_k_patients_on_each_side_whatever_the_policy_says_of_pair
 
 #[test]
 fn one_end_of_follow_up_for_all_is_no_reason_to_refuse_a_cox_model() {
-    let cox = "cox = { formula = \"surv(days, died) ~ score + treated\" }";
-    is_answered(&sites(|_, _| {}), Gate::USUAL, cox, &["score", "treated[true]"]);
+    let cox = "cox = { formula = \"surv(days, died) ~ (score >= 3) + treated\" }";
+    is_answered(&sites(|_, _| {}), Gate::USUAL, cox, &["treated[true]"]);
 }

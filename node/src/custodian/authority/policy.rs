@@ -133,7 +133,11 @@ impl Effective {
             by,
             threshold,
             threshold_by,
-            model_threshold: settings().filter_map(|(s, ..)| s.model_threshold).max(),
+            // A rule that raises k and says nothing of pairs means them as well.
+            model_threshold: policy
+                .general
+                .model_threshold
+                .and_then(|_| settings().filter_map(|(s, ..)| s.model_threshold.or(s.threshold)).max()),
             cap,
             two_persons: settings().any(|(s, ..)| s.two_persons),
             quiet: settings().flat_map(|(s, ..)| s.quiet.iter().copied()).collect(),

@@ -161,9 +161,7 @@ impl Groups<'_> {
         let even =
             |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.rules.threshold));
         group.is_some_and(|group| {
-            even(&group)
-                && sides(&group, self.layout, self.rules).is_ok()
-                && spreads(&group, self.layout, self.rules).is_ok()
+            even(&group) && sides(&group, self.layout, self.rules).is_ok() && spreads(&group, self.layout).is_ok()
         })
     }
 }

@@ -6,10 +6,9 @@
 //! 1. **Size.** k patients, three times as many as parameters, and ten more than parameters (the rules of DataSHIELD; Wolfson et al. 2010).
 //! 2. **Sides.** Of each column of 0 and 1, and of an outcome that is true or false, both sides have k patients. What lies between two knots of a spline
 //!    counts as such a column: some sum of its functions is 0 elsewhere.
-//! 3. **Numbers** are different enough ([`Spread`]) among all, or have few values of which each is that of k patients.
-//! 4. **Together.** The four cells of each two sides have k patients, but those that no patient can be in; and on each side numbers are different
-//!    enough, or each of their few values is that of k. A site may ask for fewer here ([`super::GatePolicy`]). Where patients have several rows, of which
-//!    one counts, few values are not enough.
+//! 3. **Numbers** are different enough ([`Spread`]) among all, and on each of these sides.
+//! 4. **Together.** The four cells of each two sides have k patients, but those that no patient can be in. A site may ask for fewer here
+//!    ([`super::GatePolicy`]), but not where patients have several rows, of which one counts.
 //! 5. **Weights.** No patient's residual and no patient's weight at the step's coefficients is more than 1/k of all: else steep coefficients make the
 //!    sums those of a few. Nor is the square of a residual, where the sums of squared scores leave, nor what a patient adds to the deviance. Pearson's
 //!    χ² of which one patient has more stays behind by itself. And of what the information says of any combination of columns nobody has more than half ([`LEVERAGE`]).
@@ -286,7 +285,7 @@ fn block(
             sides(&counted, layout, rules)?;
         }
         if rules.controls.enforces(Control::ModelSpread) {
-            spreads(&counted, layout, rules)?;
+            spreads(&counted, layout)?;
         }
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
@@ -392,20 +391,9 @@ fn stretches(one: &Side, other: &Side, same: bool) -> [bool; 4] {
     [a.max(*c) < b.min(*d), a < c || b > d, c < a || d > b, neither]
 }
 
-/// A number of fewer different values is a column of 0 and 1 to all sums, and to be written as such: then it is a side.
-const FEW: usize = 3;
-
-pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> Result<(), Withheld> {
-    let Rules { threshold: k, joint, .. } = rules;
+pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
     for (input, spreads) in &counted.spreads {
-        let Some(all) = spreads.first() else { continue };
-        // On a side all of few values occur, or it would be told that some do not.
-        let few = |slot: usize, spread: &Spread| match slot {
-            0 => spread.is_few(FEW, k),
-            _ => spread.is_few(all.values().map_or(FEW, |values| values.max(FEW)), joint),
-        };
-        let enough = |slot: usize, spread: &Spread| spread.is_wide() || (!several(layout) && few(slot, spread));
-        let Some(slot) = (0..spreads.len()).find(|slot| !enough(*slot, &spreads[*slot])) else { continue };
+        let Some(slot) = spreads.iter().position(|spread| !spread.is_wide()) else { continue };
         let of = layout.input_name(*input);
         let why = match slot.checked_sub(1).and_then(|slot| counted.sides.get(slot / 2)) {
             None => format!("`{of}` varies too little"),

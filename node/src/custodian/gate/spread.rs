@@ -6,11 +6,11 @@
 //! * at least [`VALUES`] different values occur among its subjects, and
 //! * for each value at least k subjects have another one;
 //!
-//! else it is *narrow*, and hidden; a model takes a score, of which each value is that of k subjects ([`Spread::is_few`]). A subject counts once, with the value of its first row that has one. A threshold of 1 means
+//! else it is *narrow*, and hidden. A subject counts once, with the value of its first row that has one. A threshold of 1 means
 //! no disclosure control, so everything is wide; only tests have it, for a node's configuration refuses less than 3.
 //!
 //! Both conditions can only become true as subjects are added, so what is wide stays so and needs nothing more. Until then at most
-//! max(k, [`VALUES`] − 1) values are kept, and all that occur. It must never be of other subjects than the sums beside it.
+//! max(k, [`VALUES`] − 1) values are kept. It must never be of other subjects than the sums beside it.
 
 /// So many different values must occur.
 pub const VALUES: usize = 8;
@@ -53,20 +53,6 @@ impl Spread {
     /// Whether the sums may be shown.
     pub fn is_wide(&self) -> bool {
         matches!(self, Spread::Wide)
-    }
-
-    /// Whether there are so many different values at least, few enough to be listed, and each is that of k subjects.
-    pub fn is_few(&self, least: usize, k: u32) -> bool {
-        let Spread::Narrow { values, .. } = self else { return false };
-        values.len() >= least && values.iter().all(|(_, subjects)| *subjects >= k)
-    }
-
-    /// How many different values there are, where they are not enough.
-    pub fn values(&self) -> Option<usize> {
-        match self {
-            Spread::Wide => None,
-            Spread::Narrow { values, .. } => Some(values.len()),
-        }
     }
 
     /// Adds subjects that have the value `q`.
@@ -123,19 +109,6 @@ mod tests {
         assert!(!of(&(0..11).collect::<Vec<_>>(), 11).is_wide(), "beside each value there are ten");
         assert!(!of(&(0..7).collect::<Vec<_>>(), 3).is_wide());
         assert!(of(&[], 1).is_wide());
-    }
-
-    #[test]
-    fn few_values_are_told_where_each_is_that_of_k_subjects() {
-        let scores = |counts: &[usize]| -> Spread {
-            let values = counts.iter().enumerate().flat_map(|(value, n)| std::iter::repeat_n(value as i64, *n));
-            of(&values.collect::<Vec<_>>(), 5)
-        };
-        assert!(scores(&[5, 9, 5]).is_few(3, 5));
-        assert!(!scores(&[5, 9, 4]).is_few(3, 5), "four subjects have one value");
-        assert!(!scores(&[5, 9]).is_few(3, 5), "two values");
-        assert!(!scores(&[50]).is_few(2, 5), "one value");
-        assert!(!scores(&[5; 8]).is_few(3, 5), "that is wide");
     }
 
     proptest! {

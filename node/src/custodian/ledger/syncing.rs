@@ -45,13 +45,27 @@ pub(super) fn without_waiting<T>(
     connection: &mut Connection,
     write: impl FnOnce(&mut Connection) -> Result<T, LedgerError>,
 ) -> Result<T, LedgerError> {
-    let set = |connection: &Connection, level: &str| {
-        connection.pragma_update(None, "synchronous", level).map_err(LedgerError::Write)
-    };
-    set(connection, "NORMAL")?;
-    let written = write(connection);
-    set(connection, "FULL")?;
+    set(connection, "NORMAL").map_err(LedgerError::Write)?;
+    let waits = WaitsAgain(connection);
+    let written = write(waits.0);
+    drop(waits);
+    set(connection, "FULL").map_err(LedgerError::Write)?;
     written
+}
+
+fn set(connection: &Connection, level: &str) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "synchronous", level)
+}
+
+/// Later commits wait for the disk, whatever becomes of this one.
+struct WaitsAgain<'a>(&'a mut Connection);
+
+impl Drop for WaitsAgain<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = set(self.0, "FULL") {
+            tracing::error!(%error, "the ledger does not wait for the disk");
+        }
+    }
 }
 
 #[cfg(test)]

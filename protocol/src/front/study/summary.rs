@@ -25,6 +25,9 @@ const MOST_YEARS: i32 = 300;
 #[derive(Deserialize)]
 pub(super) struct RawSummary {
     columns: Option<Vec<ColumnName>>,
+    /// Whether the most frequent values of texts and long code lists are named: that is asked by discovered keys, which sites can keep to themselves.
+    #[serde(default)]
+    frequent: bool,
 }
 
 impl Binding<'_> {
@@ -44,7 +47,7 @@ impl Binding<'_> {
                 self.refuse::<()>(&format!("{key}[{i}]"), TypeProblem::new(format!("`{column}` is named twice")));
                 continue;
             }
-            match self.parts_of(name, column) {
+            match self.parts_of(name, column, raw.frequent) {
                 Ok(of_column) => parts.extend(of_column),
                 Err(problem) => {
                     self.refuse::<()>(&format!("{key}[{i}]"), problem);
@@ -54,10 +57,15 @@ impl Binding<'_> {
         Some(parts)
     }
 
-    fn parts_of(&self, of: &AnalysisName, column: &ColumnName) -> Result<Vec<AnalysisSpec>, TypeProblem> {
+    fn parts_of(
+        &self,
+        of: &AnalysisName,
+        column: &ColumnName,
+        frequent: bool,
+    ) -> Result<Vec<AnalysisSpec>, TypeProblem> {
         Columns::Contract(self.contract()).type_of(column)?;
         let found = self.contract().column(column.as_str());
-        let specs = found.map_or_else(Vec::new, |found| questions(found, self.contract()));
+        let specs = found.map_or_else(Vec::new, |found| questions(found, self.contract(), frequent));
         let part = |column: &ColumnName| SummaryPart { of: of.clone(), column: column.clone(), whole: Whole::Summary };
         let named = |(suffix, spec): (&str, Spec)| {
             let long = format!("{of}_{column}{suffix}");
@@ -72,7 +80,7 @@ impl Binding<'_> {
 }
 
 /// What is asked of a column, with what is added to the name of each question.
-fn questions(column: &Column, contract: &Contract) -> Vec<(&'static str, Spec)> {
+fn questions(column: &Column, contract: &Contract, named: bool) -> Vec<(&'static str, Spec)> {
     let one_row_per_subject = contract.one_row_per_subject();
     let own = || Expr::Column(column.name.clone());
     let table = |by: Vec<Key>, show: Vec<Shown>| ("", Spec::Table(TableSpec { by, show, roll_up: true }));
@@ -107,7 +115,8 @@ fn questions(column: &Column, contract: &Contract) -> Vec<(&'static str, Spec)> 
             // A required column has no missing value, and a share of none would always be hidden.
             let all = table(vec![], [count()].into_iter().chain((!column.required).then(missing)).collect());
             let by_year = by_year(column, contract).map(|key| ("_years", table(vec![key], vec![count()]).1));
-            [all].into_iter().chain(by_year).chain(frequent(column, contract, count())).collect()
+            let frequent = named.then(|| frequent(column, contract, count())).flatten();
+            [all].into_iter().chain(by_year).chain(frequent).collect()
         }
     }
 }
@@ -155,13 +164,16 @@ mod tests {
     "#;
 
     #[test]
-    fn a_text_has_its_most_frequent_values_and_a_date_its_years_where_those_are_not_too_many() {
+    fn a_text_has_its_most_frequent_values_if_that_is_asked_and_a_date_its_years_where_those_are_not_too_many() {
         let text = "title = 't'\npurpose = 'statistics'\ndataset = 'visits@1'\n\
-                    [[analysis]]\nname = 's'\nsummary = { columns = ['ward', 'seen', 'ever'] }";
+                    [[analysis]]\nname = 's'\nsummary = { columns = ['ward', 'seen', 'ever'], frequent = true }";
         let contract = parse(CONTRACT, "c").unwrap();
         let study = bind_to(&contract, text).unwrap();
         let names: Vec<&str> = study.analyses.iter().map(|analysis| analysis.name.as_str()).collect();
         assert_eq!(names, ["s_ward", "s_ward_frequent", "s_seen", "s_seen_years", "s_ever"]);
+        let study = bind_to(&contract, &text.replace(", frequent = true", "")).unwrap();
+        let names: Vec<&str> = study.analyses.iter().map(|analysis| analysis.name.as_str()).collect();
+        assert_eq!(names, ["s_ward", "s_seen", "s_seen_years", "s_ever"], "sites may keep values to themselves");
         let patient = text.replace("'ward', ", "'patient', ");
         assert!(bind_to(&contract, &patient).is_err(), "nobody reads who the patient is");
     }

@@ -111,8 +111,11 @@ struct RawDataset {
     rename: BTreeMap<String, String>,
     #[serde(default)]
     dates: BTreeMap<String, [String; 3]>,
-    #[serde(flatten)]
-    spelling: RawSpelling,
+    // Each by itself: of what is flattened no unknown key would be seen.
+    #[serde(default)]
+    date_formats: BTreeMap<String, String>,
+    #[serde(default)]
+    decimal_comma: Vec<String>,
     optout: Option<String>,
     #[serde(default)]
     rules: BTreeMap<String, String>,
@@ -201,6 +204,7 @@ impl DatasetSpec {
             let problem = Problem::new(file, join(&key, "absent"), format!("`{column}` has an entry in `map` as well"));
             problems.push(problem);
         }
+        let spelling = RawSpelling { date_formats: raw.date_formats, decimal_comma: raw.decimal_comma };
         let names = Names::read(raw.rename, raw.dates, file, &key, problems);
         let mut rules = BTreeMap::new();
         for (name, text) in &raw.rules {
@@ -222,7 +226,7 @@ impl DatasetSpec {
             map,
             absent: raw.absent.into_iter().collect(),
             names,
-            spelling: Spelling::read(raw.spelling, file, &key, problems),
+            spelling: Spelling::read(spelling, file, &key, problems),
             optout: raw.optout,
             rules,
             declared_in: file.to_owned(),

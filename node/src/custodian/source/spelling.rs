@@ -16,12 +16,9 @@ const OTHERWISE: &str = "?";
 const EXAMPLE: &str = "e.g. \"%d.%m.%Y\" for 31.12.2020, or \"%d.%m.%Y %H:%M\"";
 
 /// `date_formats` and `decimal_comma` as they stand in `node.toml`.
-#[derive(Debug, Default, Deserialize)]
 pub(super) struct RawSpelling {
-    #[serde(default)]
-    date_formats: BTreeMap<String, String>,
-    #[serde(default)]
-    decimal_comma: Vec<String>,
+    pub(super) date_formats: BTreeMap<String, String>,
+    pub(super) decimal_comma: Vec<String>,
 }
 
 /// How columns are written, by the names that the mapping knows.

@@ -148,7 +148,10 @@ fn question(
     let floor = permit.as_ref().and_then(|p| p.verify().ok()).map_or(1, |p| p.min_sites);
     let least = parsed.min_sites().unwrap_or(floor).min(limits::SITES as u32);
     let others = (1..least).filter_map(|i| format!("other-{i}").parse().ok());
-    let offering: Vec<SiteId> = std::iter::once(config.site.clone()).chain(others).collect();
+    let mut offering: Vec<SiteId> =
+        std::iter::once(config.site.clone()).chain(contrasted(&text)).chain(others).collect();
+    offering.sort_unstable();
+    offering.dedup();
     let roster: Vec<SiteId> = parsed.sites().iter().chain(&offering).cloned().collect();
     let context = BindContext {
         network: config.network.clone(),
@@ -344,6 +347,12 @@ fn text(out: &mut dyn Write, verdict: &Verdict) -> io::Result<()> {
         writeln!(out, "columns      {columns}")?;
     }
     writeln!(out, "policy       version {}", policy_version.short())
+}
+
+/// The sites that a study's contrasts name.
+fn contrasted(text: &str) -> impl Iterator<Item = SiteId> {
+    const OPENS: &str = "site[";
+    text.match_indices(OPENS).filter_map(|(at, _)| text[at + OPENS.len()..].split(']').next()?.trim().parse().ok())
 }
 
 #[cfg(test)]

@@ -102,7 +102,10 @@ fn is_of_sites(title: &str, row: &[Value]) -> bool {
 }
 
 /// Every number of an answer, with what it is called.
-fn numbers(result: &AnalysisResult) -> Vec<(String, Option<f64>)> {
+/// What a number is of, and the number where it is one.
+type Entry = (String, Option<f64>);
+
+fn numbers(result: &AnalysisResult) -> Vec<Entry> {
     let blocks =
         std::iter::once(("", &result.block)).chain(result.also.iter().map(|of| (of.title.as_str(), &of.block)));
     let rows =
@@ -141,14 +144,14 @@ fn answered(federation: &Federation, analysis: &str, backwards: bool) -> Analysi
 }
 
 /// What of an answer is another where the same rows are split otherwise.
-fn differences(analysis: &str, pooled: &[(String, Option<f64>)], split: &[(String, Option<f64>)]) -> Vec<String> {
-    let named = |of: &[(String, Option<f64>)]| -> Vec<(String, bool)> {
+fn differences(analysis: &str, pooled: &[Entry], split: &[Entry]) -> Vec<String> {
+    let named = |of: &[Entry]| -> Vec<(String, bool)> {
         of.iter().map(|(what, number)| (what.clone(), number.is_some())).collect()
     };
     if named(pooled) != named(split) {
         return vec![format!("{analysis}: other rows: {pooled:?} and {split:?}")];
     }
-    let far = |((what, one), (_, other)): (&(String, Option<f64>), &(String, Option<f64>))| {
+    let far = |((what, one), (_, other)): (&Entry, &Entry)| {
         let (one, other) = (one.unwrap_or_default(), other.unwrap_or_default());
         let is_far = (one - other).abs() > 1e-10 * one.abs().max(floor(what));
         is_far.then(|| format!("{analysis}, {what}: {one} and {other}"))

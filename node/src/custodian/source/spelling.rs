@@ -9,7 +9,7 @@ use bocage_protocol::front::source_column;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::settings::{Problem, Problems, join};
 use polars::prelude::{DataFrame, IntoColumn, StringChunkedBuilder};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
 /// Stands for what is not written as the settings say. It is no date and no number.
 const OTHERWISE: &str = "?";

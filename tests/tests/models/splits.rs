@@ -101,10 +101,10 @@ fn is_of_sites(title: &str, row: &[Value]) -> bool {
     of_fit || title.starts_with("patients with all") || title.ends_with("by site")
 }
 
-/// Every number of an answer, with what it is called.
 /// What a number is of, and the number where it is one.
 type Entry = (String, Option<f64>);
 
+/// Every number of an answer, with what it is called.
 fn numbers(result: &AnalysisResult) -> Vec<Entry> {
     let blocks =
         std::iter::once(("", &result.block)).chain(result.also.iter().map(|of| (of.title.as_str(), &of.block)));

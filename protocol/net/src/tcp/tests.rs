@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use bocage_protocol::limits::ENROLMENTS;
 use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpSocket, TcpStream as Plain};
@@ -157,10 +156,11 @@ async fn whoever_is_to_be_enrolled_verifies_the_coordinator() {
 #[tokio::test]
 async fn enrolments_have_as_many_places_as_are_allowed() {
     let network = Network::new();
-    let server = server(&network);
+    // However long it takes to fill them.
+    let server = with_places(&network, 8, Manners::Yield(Duration::from_secs(3600)));
     let mut enrolments = server.enrolments();
     let mut held = Vec::new();
-    for _ in 0..ENROLMENTS {
+    for _ in 0..8 {
         let (hospital, coordinator) = tokio::join!(to_enrol(&server, &network), enrolments.accept());
         held.push((hospital.unwrap(), coordinator.unwrap()));
     }

@@ -105,5 +105,9 @@ fn one_column_alone_has_k_patients_on_each_side_whatever_the_policy_says_of_pair
 #[test]
 fn one_end_of_follow_up_for_all_is_no_reason_to_refuse_a_cox_model() {
     let cox = "cox = { formula = \"surv(days, died) ~ (score >= 3) + treated\" }";
-    is_answered(&sites(|_, _| {}), Gate::USUAL, cox, &["treated[true]"]);
+    let sites = sites(|_, _| {});
+    is_answered(&sites, Gate::USUAL, cox, &["treated[true]"]);
+    // The test of proportionality sums times: there they must differ among those without the event, too.
+    let tested = "cox = { formula = \"surv(days, died) ~ (score >= 3) + treated\", proportionality = \"identity\" }";
+    is_refused(&sites, Gate::USUAL, tested, "north refused: `days` varies too little on one side of `the outcome`");
 }

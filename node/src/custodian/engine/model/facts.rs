@@ -1,7 +1,7 @@
 //! What the gate must know of a design that no sum says: how many patients stand on either side of each thing that is told apart, and how different
 //! the numbers are there.
 
-use bocage_protocol::plan::{Feature, Measure, ModelLayout, Slot};
+use bocage_protocol::plan::{Feature, Measure, ModelLayout, RiskSlots, Slot};
 
 use super::predictions::Looked;
 use crate::custodian::gate::{CountedModel, Shares, Side, Spread, Weights};
@@ -50,10 +50,14 @@ impl Facts {
             .enumerate()
             .filter(|(input, measure)| !matches!(measure, Measure::Condition(_)) && !is_side(&sides, *input))
             .filter(|(input, _)| reads(*input));
-        // No sum is of times, and many begin at the same day and are there at the end: they must differ among all, not on each side.
-        let is_time =
-            |input: usize| layout.risk.as_ref().is_some_and(|slots| slots.time == input || slots.start == Some(input));
-        let slots = |input: usize| if is_time(input) && !reads_column(layout, input) { 1 } else { 1 + 2 * sides.len() };
+        // Many begin at the same day and are there at the end. Where no sum is of times they must differ among all, not on each side; the test of
+        // proportionality sums them.
+        let untold = |input: usize| {
+            let is_time =
+                |slots: &RiskSlots| (slots.time == input && slots.clock.is_none()) || slots.start == Some(input);
+            layout.risk.as_ref().is_some_and(is_time) && !reads_column(layout, input)
+        };
+        let slots = |input: usize| if untold(input) { 1 } else { 1 + 2 * sides.len() };
         let spreads: Vec<(usize, Vec<Spread>)> =
             numbers.map(|(input, _)| (input, vec![Spread::new(k); slots(input)])).collect();
         let mut facts = Self {

@@ -283,6 +283,27 @@ fn the_strictest_of_policy_rule_and_permit_holds() {
 }
 
 #[test]
+fn pairs_of_columns_have_what_the_policy_says_and_no_less_than_a_rule_or_a_permit_asks() {
+    let site = Site::new();
+    site.require_permit();
+    let mut lists = Lists::default();
+    lists.learn(site.list(1, &[]).verify().unwrap());
+    let joint = |permit: &Permit| {
+        let round = site.request_under(&site.study(), permit);
+        authorise(&round, NOW, Past::default(), &lists, &site.config()).unwrap().policy.joint()
+    };
+    let lenient = Permit { threshold: 3, ..site.permit() };
+    assert_eq!(joint(&lenient), 11, "k where nothing is said");
+    site.edit_config("threshold = 11", "threshold = 11\nmodel_threshold = 4");
+    assert_eq!(joint(&lenient), 4);
+    assert_eq!(joint(&Permit { threshold: 7, ..site.permit() }), 7, "nothing below it leaves a site");
+    site.edit_config("[[trust]]", "[[policy.rule]]\ndataset = \"heart@1\"\nthreshold = 20\n[[trust]]");
+    assert_eq!(joint(&lenient), 20, "a rule that raises k means pairs too");
+    site.edit_config("threshold = 20", "threshold = 20\nmodel_threshold = 6");
+    assert_eq!(joint(&lenient), 6, "unless it says otherwise");
+}
+
+#[test]
 fn a_rule_that_refuses_is_named_and_the_default_decides_where_no_rule_does() {
     let site = Site::new();
     let round = site.request(&site.study());

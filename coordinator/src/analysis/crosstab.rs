@@ -155,11 +155,12 @@ fn most_in_all(counts: &[Published]) -> Option<u64> {
     few.filter_map(|count| count.interval?.1).min()
 }
 
-/// A part of `all`, which are `most` together at most: it is no more than what the others leave.
+/// A part of `all`, which are `most` together at most: it is no more than what the others leave. Where they leave one number alone, it stays as
+/// wide as it is: a number that too few sites stand behind is not published as an interval either.
 fn within_all(part: Published, all: Published, most: Option<u64>) -> Published {
     let narrowed = |own: Interval| {
         let others = all.interval.map_or(0, |all| all.0 - own.0);
-        let left = most.map(|most| most.saturating_sub(others).max(own.0));
+        let left = most.map(|most| most.saturating_sub(others)).filter(|left| *left > own.0);
         Interval(own.0, own.1.into_iter().chain(left).min())
     };
     Published { interval: part.interval.map(narrowed), ..part }

@@ -98,6 +98,23 @@ fn a_crosstab_of_exact_cells_has_expected_counts_and_a_test() {
 }
 
 #[test]
+fn a_crosstabs_totals_are_no_intervals_of_one_number() {
+    // All of four patients, which is a power of two, stand in two cells: nobody is left for the others.
+    let result = one(CROSSTAB, &[four(1, 2, 0, 0, 2)], 1);
+    assert_eq!(result.block.rows[0][1], Value::Count(2));
+    for row in 0..3 {
+        for (column, truth) in [(1, 2), (2, 2), (3, 0), (4, 4)] {
+            let truth = match (row, column) {
+                (2, _) => truth,
+                (0, 1 | 4) | (1, 2 | 4) => 2,
+                _ => 0,
+            };
+            assert_holds(&result.block, row, column, truth);
+        }
+    }
+}
+
+#[test]
 fn cells_that_share_patients_have_no_totals_and_no_test() {
     let several = "subject = \"patient\"\n[[column]]\nname = \"patient\"\ntype = \"text\"";
     let contract = bench::CONTRACT.replace("subject = \"row\"", several);

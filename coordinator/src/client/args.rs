@@ -29,6 +29,7 @@ use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile, read_file};
 use crate::api::types::{InvitationInfo, InvitationState, StudyStatus};
 use crate::output::{self, say};
+use crate::report::folder::Known;
 use crate::report::{self, Format, Standing};
 
 /// The shortest beginning of a study id that is looked up.
@@ -104,7 +105,10 @@ pub enum StudyCommand {
         /// Who else than the study's researcher may have put it together
         #[arg(long, value_name = "KEY")]
         made_by: Option<PublicKey>,
-        /// Also ask the coordinator whether it keeps the same result
+        /// The key of the coordinator that must have published the result
+        #[arg(long, value_name = "KEY")]
+        published_by: Option<PublicKey>,
+        /// Also ask the coordinator whether it keeps the same result, and signs by the same key
         #[arg(long)]
         ask_coordinator: bool,
     },
@@ -150,8 +154,9 @@ pub struct CheckpointArgs {
 impl StudyArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
-        if let StudyCommand::Verify { dir, made_by, ask_coordinator } = &self.command {
-            return exit(self.verify(dir, *made_by, *ask_coordinator));
+        if let StudyCommand::Verify { dir, made_by, published_by, ask_coordinator } = &self.command {
+            let known = Known { made_by: *made_by, published_by: *published_by };
+            return exit(self.verify(dir, known, *ask_coordinator));
         }
         // What is wrong with a file by itself is told without a profile.
         if let StudyCommand::Check { file, .. } | StudyCommand::Run { file, .. } = &self.command
@@ -184,12 +189,13 @@ impl StudyArgs {
     }
 
     /// A folder is verified by whoever has it: a profile is needed only where the coordinator is asked.
-    fn verify(&self, dir: &Path, maker: Option<PublicKey>, ask: bool) -> Result<u8, ClientError> {
-        let verified = verify_folder(dir, maker)?;
+    fn verify(&self, dir: &Path, known: Known, ask: bool) -> Result<u8, ClientError> {
+        let verified = verify_folder(dir, known)?;
         if ask {
-            compare(&self.client.open()?.1, &verified)?;
+            let (profile, api) = self.client.open()?;
+            compare(&api, &verified, profile.published_by)?;
         }
-        print(&said(&verified, ask))
+        print(&said(&verified, known, ask))
     }
 }
 

@@ -49,7 +49,7 @@ fn a_report_verifies_each_hospital_finds_its_receipt_and_one_changed_byte_is_fou
     let (code, said) = run(&lab, &["study", "verify", dir, "--published-by", &publisher]);
     assert_eq!((code, said.contains("the coordinator signed this result")), (Some(0), true), "{said}");
     let page = std::fs::read_to_string(out.join("report.html")).expect("a page");
-    assert_eq!(page.matches("<svg").count(), 5, "a picture of each answer, of the table one a number: {said}");
+    assert_eq!(page.matches("<svg").count(), 6, "of the table one a number, of the model its patients too: {said}");
     let result = std::fs::read_to_string(out.join("result.json")).expect("a result");
     let result: Value = serde_json::from_str(&result).expect("JSON");
     let id = result["study"]["id"].as_str().expect("an id");

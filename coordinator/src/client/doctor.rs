@@ -229,8 +229,8 @@ fn publisher(ours: Option<PublicKey>, theirs: Option<PublicKey>) -> Option<Findi
             Finding::ok(Check::Api, format!("the coordinator publishes as {theirs}; the profile has no `published_by`"))
         }
         (Some(ours), theirs) => {
-            let error = ClientError::OtherPublisher { url: "the coordinator".to_owned(), theirs, ours };
-            of(Check::Api, &error)
+            let (theirs, ours) = (theirs.map(Box::new), Box::new(ours));
+            of(Check::Api, &ClientError::OtherPublisher { url: "the coordinator".to_owned(), theirs, ours })
         }
     })
 }

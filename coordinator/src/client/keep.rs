@@ -150,7 +150,8 @@ fn network(api: &Api, pinned: Option<PublicKey>) -> Result<NetworkInfo, ClientEr
     let network = api.network()?;
     match pinned {
         Some(ours) if network.publisher != Some(ours) => {
-            Err(ClientError::OtherPublisher { url: api.url().to_owned(), theirs: network.publisher, ours })
+            let (theirs, ours) = (network.publisher.map(Box::new), Box::new(ours));
+            Err(ClientError::OtherPublisher { url: api.url().to_owned(), theirs, ours })
         }
         _ => Ok(network),
     }

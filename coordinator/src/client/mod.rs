@@ -106,14 +106,14 @@ pub enum ClientError {
         ours: NetworkId,
     },
     /// The coordinator signs what it publishes by another key than the profile names.
-    #[error("{url} publishes {}, and the profile has `published_by` {ours}", by(.theirs.as_ref()))]
+    #[error("{url} publishes {}, and the profile has `published_by` {ours}", by(.theirs.as_deref()))]
     OtherPublisher {
         /// The coordinator's address.
         url: String,
         /// Its key, if it has one.
-        theirs: Option<PublicKey>,
+        theirs: Option<Box<PublicKey>>,
         /// The profile's.
-        ours: PublicKey,
+        ours: Box<PublicKey>,
     },
     /// No study, or several, have an id that begins so.
     #[error("{found} studies have an id that begins with `{prefix}`")]

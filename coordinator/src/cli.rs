@@ -135,7 +135,8 @@ fn check(source: &Source, clock: &dyn Clock) -> ExitCode {
         Ok((config, setup)) => {
             let (sites, contracts) = (config.sites.len(), setup.contracts.len());
             let has = format!("{}, {}", counted(sites, "site"), counted(contracts, "contract"));
-            let fine = format!("{}: fine ({has})\n", source.config.display());
+            let publishes = setup.publisher.map(|key| format!("publishes as {key}\n")).unwrap_or_default();
+            let fine = format!("{}: fine ({has})\n{publishes}", source.config.display());
             match print(&fine) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => user_problem(&format_args!("cannot write the answer: {error}")),

@@ -22,6 +22,7 @@ pub mod members;
 mod output;
 pub mod people;
 pub mod permits;
+pub mod publisher;
 pub mod report;
 pub mod server;
 pub mod store;

@@ -200,6 +200,8 @@ pub const RESULT_VALUES: usize = 1_000_000;
 pub const REPORT_FILES: usize = 10_000;
 /// Canonical JSON of a report's manifest.
 pub const REPORT_MANIFEST_BYTES: usize = 4 << 20;
+/// Canonical JSON of what a coordinator signs of a result.
+pub const PUBLICATION_BYTES: usize = 1024;
 /// One file of a report's folder: its page holds every published value and a picture of some.
 pub const REPORT_FILE_BYTES: u64 = 1 << 30;
 /// A part of the name of a report's file.

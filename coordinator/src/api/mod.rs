@@ -84,6 +84,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route::post("/v1/studies", HandIn, "Hand a signed study in", submit::submit),
         Route::get("/v1/studies/{id}", SeeStudies, "Where a study stands", studies::status),
         Route::get("/v1/studies/{id}/result", SeeStudies, "What a study published", studies::result),
+        Route::get("/v1/studies/{id}/publication", SeeStudies, "The signature over a result", studies::publication),
         Route::get("/v1/studies/{id}/signed", SeeStudies, "A study as it was signed", studies::signed),
         Route::post("/v1/studies/{id}/cancel", HandIn, "End an open study without a result", studies::cancel),
         Route::get("/v1/invitations", Members, "Invitations of sites, latest first", invitations::list),

@@ -21,6 +21,7 @@ pub(super) async fn network(app: App, _: Call) -> Result<Json<NetworkInfo>, Prob
         access_bodies: Some(app.context.access_bodies.keys()),
         certificate_until: ends.as_ref().map(|ends| ends.certificate),
         authority_until: ends.and_then(|ends| ends.authority),
+        publisher: Some(app.context.publisher.key()),
     }))
 }
 

@@ -7,7 +7,7 @@ use axum::http::Uri;
 use bocage_protocol::PublicError;
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::StudyId;
-use bocage_protocol::trust::{SignedStudy, Study};
+use bocage_protocol::trust::{SignedPublication, SignedStudy, Study};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -86,10 +86,20 @@ pub(super) async fn status(app: App, call: Call<StudyId, Wait>) -> Result<Json<S
 
 /// The result exactly as it was published.
 pub(super) async fn result(app: App, call: Call<StudyId>) -> Result<Kept<StudyResult>, Problem> {
+    Ok(Kept::of(published(&app, &call).await?))
+}
+
+/// That the coordinator published these bytes.
+pub(super) async fn publication(app: App, call: Call<StudyId>) -> Result<Json<SignedPublication>, Problem> {
+    let result = published(&app, &call).await?;
+    Ok(Json(app.context.publisher.sign(call.path, &result)?))
+}
+
+async fn published(app: &App, call: &Call<StudyId>) -> Result<String, Problem> {
     let id = call.path;
-    let record = visible(&app, &call.caller, id).await?;
+    let record = visible(app, &call.caller, id).await?;
     if let Some(result) = app.context.store.with(move |store| store.result(id)).await? {
-        return Ok(Kept::of(result));
+        return Ok(result);
     }
     let error = match record.cancelled_at {
         Some(_) => PublicError::new(ErrorCode::Cancelled, "the study was cancelled: it has no result"),

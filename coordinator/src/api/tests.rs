@@ -1,10 +1,11 @@
 //! What the interface says when all is well and when it is not.
 
-use bocage_protocol::trust::{SignedStudy, Sites};
+use bocage_protocol::trust::{Entry, SignedPublication, SignedStudy, Sites};
 use serde_json::json;
 
 use crate::api::types::{DatasetList, NetworkInfo, SiteList, StudyList};
 use crate::bench::{CONTRACT, Lab, Manner, RESEARCHER, SITES, STUDY, TOKEN, TestClock, key, signed, study};
+use crate::publisher::Publisher;
 
 mod audit;
 mod credentials;
@@ -108,6 +109,7 @@ async fn the_network_its_sites_and_datasets_are_shown() {
     assert_eq!((info.network.as_str(), info.min_sites), ("heart-demo", 3));
     let keys: Vec<_> = lab.context.researchers.all().iter().map(|researcher| researcher.key).collect();
     assert_eq!((info.researchers, info.access_bodies), (Some(keys), Some(lab.context.access_bodies.keys())));
+    assert_eq!(info.publisher, Some(lab.context.publisher.key()));
     lab.node("hungary", Manner::Honest);
     lab.context.members.session(&"hungary".parse().unwrap()).await.unwrap();
     let list: SiteList = serde_json::from_value(lab.get("/v1/sites").await.1).unwrap();
@@ -130,8 +132,40 @@ async fn the_list_shows_the_latest_study_first_and_a_result_that_is_not_there_sa
     let (_, list) = lab.get("/v1/studies").await;
     let list: StudyList = serde_json::from_value(list).unwrap();
     assert_eq!(list.studies.iter().map(|s| s.id).collect::<Vec<_>>(), [two.id(), one.id()]);
-    let (status, problem) = lab.get(&format!("/v1/studies/{}/result", one.id())).await;
-    assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
-    assert!(problem["hint"].as_str().unwrap().contains("deadline"));
+    for what in ["result", "publication"] {
+        let (status, problem) = lab.get(&format!("/v1/studies/{}/{what}", one.id())).await;
+        assert_eq!((status, &problem["code"]), (404, &json!("not_found")));
+        assert!(problem["hint"].as_str().unwrap().contains("deadline"));
+    }
+    lab.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_published_is_signed_byte_for_byte_by_the_same_key_before_and_after_a_restart() {
+    let (dir, mut lab) = lab().await;
+    lab.all_honest();
+    let (study, publisher) = (signed(1), lab.context.publisher.key());
+    lab.submit(&study).await;
+    lab.until_published(study.id()).await;
+    let asked = async |lab: &Lab| {
+        let path = |what: &str| format!("/v1/studies/{}/{what}", study.id());
+        let result = lab.request("GET", &path("result"), Some(TOKEN), vec![]).await.2;
+        let publication: SignedPublication = serde_json::from_value(lab.get(&path("publication")).await.1).unwrap();
+        (result, publication)
+    };
+    let (result, publication) = asked(&lab).await;
+    let said = publication.verify().unwrap();
+    assert_eq!((said.study, said.publisher), (study.id(), publisher));
+    assert_eq!(said.result, Entry::of(result.as_bytes()));
+    lab.stop().await;
+    let lab = Lab::start(dir.path(), TestClock::new()).await;
+    assert!(asked(&lab).await == (result.clone(), publication.clone()));
+    lab.stop().await;
+    // What is signed with a lost key is signed anew: nothing of it is kept beside the result.
+    std::fs::remove_file(Publisher::file(&dir.path().join("state"))).unwrap();
+    let lab = Lab::start(dir.path(), TestClock::new()).await;
+    let (same, anew) = asked(&lab).await;
+    let said = anew.verify().unwrap();
+    assert!(same == result && said.publisher == lab.context.publisher.key() && said.publisher != publisher);
     lab.stop().await;
 }

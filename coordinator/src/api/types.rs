@@ -44,6 +44,9 @@ pub struct NetworkInfo {
     /// The end of the authority's certificate by which it certifies sites, if it does.
     #[serde(default)]
     pub authority_until: Option<Timestamp>,
+    /// The key by which it signs what it publishes. (Older ones do not sign.)
+    #[serde(default)]
+    pub publisher: Option<PublicKey>,
 }
 
 /// `GET /v1/datasets`.

@@ -1,4 +1,4 @@
-//! A coordinator's backup: its configuration with all files that it names, contracts, and its databases, each copied as it stands at one moment while the
+//! A coordinator's backup: its configuration with all files that it names, contracts, the key by which it publishes, and its databases, each copied as it stands at one moment while the
 //! coordinator works on it.
 //!
 //! A coordinator that is put back has forgotten what came after: studies that were handed in since are asked for again by whoever handed them in, and what
@@ -19,6 +19,7 @@ use bocage_keep::seal::{Identities, Recipient};
 use bocage_protocol::env::Timestamp;
 
 use crate::config::{Config, ENV_PREFIX};
+use crate::publisher::Publisher;
 use crate::store::{FILE, LOCK};
 
 /// Where a copy of the store is put together, within the state folder: nobody else may read it.
@@ -91,6 +92,10 @@ pub fn backup(
         let copy = dir.path().join("copy.sqlite");
         database::copy(&database, &copy)?;
         packing.add(&name(&database)?, &copy)?;
+    }
+    let publisher = Publisher::file(&config.state_dir);
+    if publisher.exists() {
+        packing.add(&name(&publisher)?, &publisher)?;
     }
     let settings = bocage_net::settings::load(file, ENV_PREFIX, overrides);
     let tree = settings.map(|settings| settings.tree).unwrap_or_default();

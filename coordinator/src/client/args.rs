@@ -29,6 +29,7 @@ use super::waiting::Waiting;
 use super::{Api, ClientError, GivenPermit, Profile, read_file};
 use crate::api::types::{InvitationInfo, InvitationState, StudyStatus};
 use crate::output::{self, say};
+use crate::report::folder::Known;
 use crate::report::{self, Format, Standing};
 
 /// The shortest beginning of a study id that is looked up.
@@ -98,21 +99,28 @@ pub enum StudyCommand {
         out: Out,
     },
     /// Check that a report's folder is as its researcher signed it, and what that shows
-    Verify {
-        /// The folder
-        dir: PathBuf,
-        /// Who else than the study's researcher may have put it together
-        #[arg(long, value_name = "KEY")]
-        made_by: Option<PublicKey>,
-        /// Also ask the coordinator whether it keeps the same result
-        #[arg(long)]
-        ask_coordinator: bool,
-    },
+    Verify(Box<VerifyArgs>),
     /// End an open study without a result
     Cancel {
         /// The study's id, or at least its first 4 digits
         id: String,
     },
+}
+
+/// `bocage study verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The folder
+    dir: PathBuf,
+    /// Who else than the study's researcher may have put it together
+    #[arg(long, value_name = "KEY")]
+    made_by: Option<PublicKey>,
+    /// The key of the coordinator that must have published the result
+    #[arg(long, value_name = "KEY")]
+    published_by: Option<PublicKey>,
+    /// Also ask the coordinator whether it keeps the same result, and signs by the same key
+    #[arg(long)]
+    ask_coordinator: bool,
 }
 
 /// `bocage sites`.
@@ -150,8 +158,8 @@ pub struct CheckpointArgs {
 impl StudyArgs {
     /// Runs the command.
     pub fn run(&self) -> ExitCode {
-        if let StudyCommand::Verify { dir, made_by, ask_coordinator } = &self.command {
-            return exit(self.verify(dir, *made_by, *ask_coordinator));
+        if let StudyCommand::Verify(verify) = &self.command {
+            return exit(self.verify(verify));
         }
         // What is wrong with a file by itself is told without a profile.
         if let StudyCommand::Check { file, .. } | StudyCommand::Run { file, .. } = &self.command
@@ -177,19 +185,21 @@ impl StudyArgs {
                     show(&api, id, &then)
                 }
                 // It needs no profile, and was run.
-                StudyCommand::Verify { .. } => Ok(0),
+                StudyCommand::Verify(_) => Ok(0),
                 StudyCommand::Cancel { id } => print(&report::status(&api.cancel(&find(&api, id)?)?, format)),
             }
         }))
     }
 
     /// A folder is verified by whoever has it: a profile is needed only where the coordinator is asked.
-    fn verify(&self, dir: &Path, maker: Option<PublicKey>, ask: bool) -> Result<u8, ClientError> {
-        let verified = verify_folder(dir, maker)?;
-        if ask {
-            compare(&self.client.open()?.1, &verified)?;
+    fn verify(&self, args: &VerifyArgs) -> Result<u8, ClientError> {
+        let known = Known { made_by: args.made_by, published_by: args.published_by };
+        let verified = verify_folder(&args.dir, known)?;
+        if args.ask_coordinator {
+            let (profile, api) = self.client.open()?;
+            compare(&api, &verified, profile.published_by)?;
         }
-        print(&said(&verified, ask))
+        print(&said(&verified, known, args.ask_coordinator))
     }
 }
 

@@ -13,6 +13,7 @@ use bocage_protocol::counted::counted;
 use bocage_protocol::env::{Clock as _, Timestamp};
 use bocage_protocol::error::ErrorCode;
 use bocage_protocol::limits;
+use bocage_protocol::trust::PublicKey;
 use bocage_protocol::wire::release::{OURS, Release};
 
 use super::{Api, ClientError, GivenPermit, Profile};
@@ -189,6 +190,7 @@ fn api(profile: &Profile, now: Timestamp) -> Vec<Finding> {
         found.push(Finding::fail(Check::Api, what, "use the profile of that network: --profile FILE"));
     } else {
         found.push(fits(&network.version));
+        found.extend(publisher(profile.published_by, network.publisher));
     }
     found.extend(api.clock().map(|there| skew(there.since_ms(now))));
     found.extend(taken_back(profile, &api));
@@ -214,6 +216,23 @@ fn fits(version: &str) -> Finding {
         }
         _ => Finding::ok(Check::Api, what),
     }
+}
+
+/// Whether the coordinator signs what it publishes by the key that the profile has.
+fn publisher(ours: Option<PublicKey>, theirs: Option<PublicKey>) -> Option<Finding> {
+    Some(match (ours, theirs) {
+        (None, None) => return None,
+        (Some(ours), Some(theirs)) if ours == theirs => {
+            Finding::ok(Check::Api, format!("the coordinator publishes as {theirs}, as the profile has it"))
+        }
+        (None, Some(theirs)) => {
+            Finding::ok(Check::Api, format!("the coordinator publishes as {theirs}; the profile has no `published_by`"))
+        }
+        (Some(ours), theirs) => {
+            let (theirs, ours) = (theirs.map(Box::new), Box::new(ours));
+            of(Check::Api, &ClientError::OtherPublisher { url: "the coordinator".to_owned(), theirs, ours })
+        }
+    })
 }
 
 fn skew(ms: i64) -> Finding {
@@ -284,6 +303,17 @@ mod tests {
         }
         let none = examine(Some(&dir.path().join("none.toml")));
         assert_eq!((none.exit_code(), level(&none, Check::Config)), (1, Some(Level::Fail)));
+    }
+
+    #[test]
+    fn a_coordinator_that_publishes_by_another_key_than_the_profile_has_fails() {
+        let [one, other] = [1, 2].map(|seed| Some(crate::bench::key(seed).public()));
+        let level = |ours, theirs| publisher(ours, theirs).map(|finding| finding.level);
+        assert_eq!(level(None, None), None, "an older coordinator does not sign");
+        assert_eq!([level(None, one), level(one, one)], [Some(Level::Ok); 2]);
+        assert_eq!([level(one, other), level(one, None)], [Some(Level::Fail); 2]);
+        let said = publisher(one, other).unwrap();
+        assert!(said.fix.unwrap().contains("published_by"));
     }
 
     #[test]

@@ -66,8 +66,14 @@ pub(super) fn ended(api: &Api, status: &StudyStatus, then: &Then<'_>) -> Result<
 }
 
 fn keep(api: &Api, status: &StudyStatus, place: &Place, profile: &Profile) -> Result<(), ClientError> {
-    place.write(&fetch(api, &status.id, &profile.key()?)?)?;
+    let fetched = fetch(api, &status.id, &profile.key()?, profile.published_by)?;
+    place.write(&fetched.files)?;
     say(format_args!("the report is in {place}: open {}", place.page().display()));
+    if let Some(key) = fetched.publisher.filter(|_| profile.published_by.is_none()) {
+        say(format_args!(
+            "published by the coordinator {key}\n  hint: if its operator says that this is its key, keep it in the profile: published_by = \"{key}\""
+        ));
+    }
     Ok(())
 }
 

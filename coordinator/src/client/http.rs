@@ -5,11 +5,11 @@ use std::time::Duration;
 use bocage_net::https;
 use bocage_protocol::contract::{self, Contract};
 use bocage_protocol::env::Timestamp;
-use bocage_protocol::error::PublicError;
+use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{ContractId, SiteId, StudyId};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
-use bocage_protocol::trust::{Invitation, KeptCheckpoints, SignedRevocations, SignedStudy};
+use bocage_protocol::trust::{Invitation, KeptCheckpoints, SignedPublication, SignedRevocations, SignedStudy};
 use serde::de::DeserializeOwned;
 use ureq::http::Response;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -179,6 +179,14 @@ impl Api {
         String::from_utf8(bytes).map_err(|_| self.answer("the result is not UTF-8"))
     }
 
+    /// The coordinator's signature over what a study published. None of an older one, which does not sign.
+    pub fn publication(&self, id: &StudyId) -> Result<Option<SignedPublication>, ClientError> {
+        match self.get(&format!("/v1/studies/{id}/publication"), CALL) {
+            Err(ClientError::Refused(error)) if error.code == ErrorCode::NotFound => Ok(None),
+            said => said.map(Some),
+        }
+    }
+
     /// A study as its researcher signed it.
     pub fn signed_study(&self, id: &StudyId) -> Result<SignedStudy, ClientError> {
         self.get(&format!("/v1/studies/{id}/signed"), CALL)
@@ -285,8 +293,6 @@ fn untrusted(why: &rustls::CertificateError) -> String {
 
 #[cfg(test)]
 mod tests {
-    use bocage_protocol::error::ErrorCode;
-
     use super::super::fake::answering;
     use super::*;
 

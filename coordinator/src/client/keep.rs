@@ -16,9 +16,10 @@ use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::{PublicKey, SecretKey};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{Api, ClientError, read_file};
+use super::{Api, ClientError, by, read_file};
+use crate::api::types::NetworkInfo;
 use crate::report::folder::{
-    Files, MANIFEST, Materials, PAGE, RESULT, STUDY, SignedManifest, Verified, manifest, verify,
+    Files, Known, MANIFEST, Materials, PAGE, PUBLICATION, RESULT, STUDY, SignedManifest, Verified, manifest, verify,
 };
 
 /// A place for a report: nothing is there, or what may be replaced.
@@ -102,11 +103,21 @@ impl Place {
     }
 }
 
-/// Fetches a published study and puts its report together, signed with this key.
+/// A report that was fetched.
+#[derive(Debug)]
+pub struct Fetched {
+    /// All of it.
+    pub files: Files,
+    /// The key of the coordinator that signed the result, if it signs.
+    pub publisher: Option<PublicKey>,
+}
+
+/// Fetches a published study and puts its report together, signed with this key. The coordinator must be the one that publishes as `pinned`, if that is known.
 ///
 /// # Errors
-/// The coordinator cannot be asked, or what it says is not a study with its result.
-pub fn fetch(api: &Api, id: &StudyId, key: &SecretKey) -> Result<Files, ClientError> {
+/// The coordinator cannot be asked, is another one, or what it says is not a study with its result.
+pub fn fetch(api: &Api, id: &StudyId, key: &SecretKey, pinned: Option<PublicKey>) -> Result<Fetched, ClientError> {
+    let network = network(api, pinned)?;
     let signed = api.signed_study(id)?;
     if signed.id() != *id {
         let reason = format!("it gives another study than {}", id.short());
@@ -122,8 +133,28 @@ pub fn fetch(api: &Api, id: &StudyId, key: &SecretKey) -> Result<Files, ClientEr
             Err(error) => return Err(error),
         }
     }
-    let materials = Materials::new(signed, &contracts, api.result_text(id)?)?;
-    put_together(&materials, (key, api.network()?.version))
+    let mut materials = Materials::new(signed, &contracts, api.result_text(id)?)?;
+    if let Some(publication) = api.publication(id)? {
+        materials = materials.published(publication).map_err(Problems::from)?;
+    }
+    let publisher = materials.publisher();
+    if publisher != network.publisher {
+        let reason = "it did not sign this result with the key that it shows".to_owned();
+        return Err(ClientError::Answer { url: api.url().to_owned(), reason });
+    }
+    Ok(Fetched { files: put_together(&materials, (key, network.version))?, publisher })
+}
+
+/// What the coordinator says of itself, if it is the one that publishes as `pinned`.
+fn network(api: &Api, pinned: Option<PublicKey>) -> Result<NetworkInfo, ClientError> {
+    let network = api.network()?;
+    match pinned {
+        Some(ours) if network.publisher != Some(ours) => {
+            let (theirs, ours) = (network.publisher.map(Box::new), Box::new(ours));
+            Err(ClientError::OtherPublisher { url: api.url().to_owned(), theirs, ours })
+        }
+        _ => Ok(network),
+    }
 }
 
 /// The files of a report with their manifest.
@@ -138,7 +169,7 @@ fn put_together(materials: &Materials, (key, coordinator): (&SecretKey, String))
 ///
 /// # Errors
 /// Everything that is not as it was signed, or contradicts itself.
-pub fn verify_folder(dir: &Path, maker: Option<PublicKey>) -> Result<Verified, ClientError> {
+pub fn verify_folder(dir: &Path, known: Known) -> Result<Verified, ClientError> {
     let manifest = read_file(&dir.join(MANIFEST), 2 * limits::REPORT_MANIFEST_BYTES + 1024)?;
     let read = |name: &str, bytes: u64| {
         let cannot = |reason: ErrorKind| match reason {
@@ -151,7 +182,7 @@ pub fn verify_folder(dir: &Path, maker: Option<PublicKey>) -> Result<Verified, C
         file.take(bytes + 1).read_to_end(&mut found).map_err(|error| cannot(error.kind()))?;
         Ok(found)
     };
-    let verified = verify(&manifest, maker, read)?;
+    let verified = verify(&manifest, known, read)?;
     let mut problems = Problems::default();
     for name in found_in(dir).map_err(|error| ClientError::Read { path: dir.to_owned(), reason: error.kind() })? {
         if name != MANIFEST && !verified.manifest.files.contains_key(&name) {
@@ -187,14 +218,20 @@ fn found_in(dir: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Compares a report with what the coordinator keeps.
+/// Compares a report with what the coordinator keeps, which must be the one that publishes as `pinned`, if that is known.
 ///
 /// # Errors
-/// The coordinator keeps something else, or cannot be asked.
-pub fn compare(api: &Api, verified: &Verified) -> Result<(), ClientError> {
+/// The coordinator keeps something else, signs by another key, or cannot be asked.
+pub fn compare(api: &Api, verified: &Verified, pinned: Option<PublicKey>) -> Result<(), ClientError> {
+    let publisher = network(api, pinned)?.publisher;
     let materials = &verified.materials;
     let id = materials.signed().id();
     let mut problems = Problems::default();
+    if let Some(found) = materials.publisher().filter(|found| publisher != Some(*found)) {
+        let message = format!("{found} published the result, and the coordinator publishes {}", by(publisher.as_ref()));
+        let hint = "if its operator says that its key was replaced since, fetch the report anew: bocage study result ID --out DIR";
+        problems.push(Problem::new(PUBLICATION, "publisher", message).hint(hint));
+    }
     if api.result_text(&id)? != materials.result_text() {
         let problem = Problem::new(RESULT, "", "the coordinator published another result of this study");
         problems.push(problem.hint("fetch it: bocage study result ID --out DIR"));
@@ -205,8 +242,8 @@ pub fn compare(api: &Api, verified: &Verified) -> Result<(), ClientError> {
     Ok(problems.into_result(())?)
 }
 
-/// What a verified report says of itself, and what that shows.
-pub fn said(verified: &Verified, asked: bool) -> String {
+/// What a verified report says of itself, and what that shows to who knew these keys, and `asked` the coordinator.
+pub fn said(verified: &Verified, known: Known, asked: bool) -> String {
     let Verified { manifest, materials, made_again } = verified;
     let (study, result) = (materials.study(), materials.result());
     let permit = match materials.permit() {
@@ -220,10 +257,14 @@ pub fn said(verified: &Verified, asked: bool) -> String {
         format!("signed by {} at {}", study.researcher, study.issued_at),
         permit,
         format!("{} files, put together by {} at {}", manifest.files.len(), manifest.researcher, manifest.made_at),
-        String::new(),
+    ];
+    lines.extend(materials.publisher().map(|key| format!("published by the coordinator {key}")));
+    lines.push(String::new());
+    lines.push(
         "no file was changed or added since; study and permit are as they were signed; the result answers this study"
             .to_owned(),
-    ];
+    );
+    lines.push(published(materials.publisher().is_some(), known, asked).to_owned());
     lines.push(match made_again {
         true => "tables and page say what the result says".to_owned(),
         false => format!(
@@ -245,6 +286,20 @@ pub fn said(verified: &Verified, asked: bool) -> String {
         materials.signed().id().short()
     ));
     lines.iter().map(|line| crate::report::plain(line) + "\n").collect()
+}
+
+/// What a signature over the result shows, or that there is none.
+fn published(signed: bool, known: Known, asked: bool) -> &'static str {
+    match (signed, known.published_by.is_some() || asked) {
+        (true, true) => "the coordinator signed this result: no number and no receipt in it was changed since",
+        (true, false) => {
+            "whoever has this key signed this result; that it is your coordinator's you must know from elsewhere (--published-by KEY)"
+        }
+        (false, true) => "the result has no signature of a coordinator: older ones do not sign",
+        (false, false) => {
+            "the result has no signature of a coordinator: older ones do not sign. Who put the folder together can have changed it"
+        }
+    }
 }
 
 #[cfg(test)]

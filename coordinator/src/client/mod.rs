@@ -30,13 +30,14 @@ use bocage_net::settings::unreadable;
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::{AnalysisName, NetworkId, StudyId};
 use bocage_protocol::settings::{Problem, Problems};
+use bocage_protocol::trust::PublicKey;
 
 pub use args::{CheckpointArgs, Client, DatasetsArgs, DoctorArgs, SitesArgs, StudyArgs, StudyCommand, exit};
 pub use estimate::{Counted, Estimate, Measured};
 pub use follow::{Followed, News, follow};
 pub use http::Api;
 pub use invitations::{InvitationsArgs, InviteArgs, UninviteArgs};
-pub use keep::{Place, compare, fetch, said, verify_folder};
+pub use keep::{Fetched, Place, compare, fetch, said, verify_folder};
 pub use permit::GivenPermit;
 pub(crate) use preflight::day;
 pub use preflight::{Note, SiteLook};
@@ -104,6 +105,16 @@ pub enum ClientError {
         /// The profile's network.
         ours: NetworkId,
     },
+    /// The coordinator signs what it publishes by another key than the profile names.
+    #[error("{url} publishes {}, and the profile has `published_by` {ours}", by(.theirs.as_deref()))]
+    OtherPublisher {
+        /// The coordinator's address.
+        url: String,
+        /// Its key, if it has one.
+        theirs: Option<Box<PublicKey>>,
+        /// The profile's.
+        ours: Box<PublicKey>,
+    },
     /// No study, or several, have an id that begins so.
     #[error("{found} studies have an id that begins with `{prefix}`")]
     Prefix {
@@ -141,6 +152,10 @@ fn listed(lacking: &[AnalysisName]) -> String {
     if names.is_empty() { String::new() } else { format!("{}: ", names.join(", ")) }
 }
 
+fn by(publisher: Option<&PublicKey>) -> String {
+    publisher.map_or_else(|| "without a signature".to_owned(), |key| format!("as {key}"))
+}
+
 /// Why something cannot be written, in words.
 fn unwritable(reason: std::io::ErrorKind) -> String {
     match reason {
@@ -174,6 +189,9 @@ impl ClientError {
             }
             ClientError::Answer { .. } => Some("see whether `coordinator` in the profile names the API's port, not the QUIC port".into()),
             ClientError::OtherNetwork { .. } => Some("use the profile of that network: --profile FILE".into()),
+            ClientError::OtherPublisher { .. } => {
+                Some("ask the coordinator's operator whether its key is another one now: then correct `published_by` in the profile; else somebody stands in its place".into())
+            }
             ClientError::Prefix { .. } | ClientError::NotAnId(_) => Some("`bocage study list` shows all ids".into()),
             ClientError::Read { reason: std::io::ErrorKind::NotFound, .. } => {
                 Some("the path is taken from the folder that the command is given in".into())

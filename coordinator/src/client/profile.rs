@@ -7,7 +7,7 @@ use bocage_protocol::front::{Sort, toml_problem};
 use bocage_protocol::ids::NetworkId;
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems, read};
-use bocage_protocol::trust::SecretKey;
+use bocage_protocol::trust::{PublicKey, SecretKey};
 use serde::Deserialize;
 
 use super::ClientError;
@@ -34,6 +34,8 @@ pub struct Profile {
     pub ca_file: Option<PathBuf>,
     /// The signed permit that studies rely on where the command names no other.
     pub permit: Option<PathBuf>,
+    /// The key by which the coordinator must sign what it publishes.
+    pub published_by: Option<PublicKey>,
 }
 
 #[derive(Deserialize)]
@@ -44,9 +46,10 @@ struct RawProfile {
     key_file: Option<PathBuf>,
     ca_file: Option<PathBuf>,
     permit: Option<PathBuf>,
+    published_by: Option<PublicKey>,
 }
 
-const KEYS: &[&str] = &["coordinator", "network", "token_file", "key_file", "ca_file", "permit"];
+const KEYS: &[&str] = &["coordinator", "network", "token_file", "key_file", "ca_file", "permit", "published_by"];
 
 impl Profile {
     /// The profile that a command uses: the one given, else `BOCAGE_PROFILE`, else `profile.toml` in the current folder.
@@ -94,6 +97,7 @@ impl Profile {
             key_file: raw.key_file.map(|key| folder.join(key)),
             ca_file: raw.ca_file.map(|ca| folder.join(ca)),
             permit: raw.permit.map(|permit| folder.join(permit)),
+            published_by: raw.published_by,
         })
     }
 
@@ -188,6 +192,11 @@ mod tests {
         let good = GOOD.replace("http://127.0.0.1", "https://192.0.2.1") + "ca_file = \"ca.pem\"\n";
         let profile = Profile::parse(&good, Path::new("dir/profile.toml")).unwrap();
         assert_eq!(profile.ca_file.as_deref(), Some(Path::new("dir/ca.pem")));
+        assert_eq!(profile.published_by, None);
+        let key = "ed25519:GX9rI+FshTLGq8g4+s1ep4m+DHaykgM0A5v6iz02jWE=";
+        let pinned = format!("{good}published_by = \"{key}\"\n");
+        let pinned = Profile::parse(&pinned, Path::new("dir/profile.toml")).unwrap();
+        assert_eq!(pinned.published_by, Some(key.parse().unwrap()));
         let nobody = GOOD.lines().filter(|line| !line.contains("key_file")).collect::<Vec<_>>().join("\n");
         let error = Profile::parse(&nobody, Path::new("profile.toml")).unwrap().key().err().unwrap().to_string();
         assert!(error.contains("no `key_file`"), "{error}");

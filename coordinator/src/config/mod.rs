@@ -30,7 +30,7 @@ pub use api::ApiTls;
 pub use invitations::InvitationSettings;
 pub use issuing::IssuingFiles;
 pub use setup::{KnownContract, Setup};
-pub(crate) use setup::{own_identity, own_issuing, web_identity};
+pub(crate) use setup::{own_identity, own_issuing, secret_problem, web_identity};
 
 /// What stands before a setting's name in the environment: `BOCAGE_COORDINATOR__API__LISTEN`.
 pub const ENV_PREFIX: &str = "BOCAGE_COORDINATOR";

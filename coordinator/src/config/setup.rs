@@ -18,9 +18,10 @@ use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
-use bocage_protocol::trust::SignedRevocations;
+use bocage_protocol::trust::{PublicKey, SignedRevocations};
 
 use super::{AccessBody, ApiTls, Config};
+use crate::publisher::Publisher;
 
 const KEY_MAX_BYTES: usize = 64 << 10;
 /// Contracts in one folder.
@@ -39,6 +40,8 @@ pub struct Setup {
     pub contracts: BTreeMap<ContractId, KnownContract>,
     /// The lists of revoked permits that stand in files.
     pub revocations: Vec<SignedRevocations>,
+    /// By which it publishes, once it has run.
+    pub publisher: Option<PublicKey>,
 }
 
 /// A contract with the text that it was read from.
@@ -67,10 +70,12 @@ impl Setup {
         let contracts = contracts(&config.contracts_dir, &mut problems);
         let lists = config.access_bodies.iter().filter_map(revocations);
         let revocations = lists.filter_map(|list| collect(list, &mut problems)).collect();
+        let publisher = collect(Publisher::find(&config.state_dir), &mut problems).flatten().map(|of| of.key());
         match (identity, api_tls) {
             (None, _) | (_, Some(None)) => Err(problems),
             (Some(identity), api_tls) => {
-                problems.into_result(Self { identity, issuing, api_tls: api_tls.flatten(), contracts, revocations })
+                let api_tls = api_tls.flatten();
+                problems.into_result(Self { identity, issuing, api_tls, contracts, revocations, publisher })
             }
         }
     }
@@ -85,7 +90,7 @@ fn problem(path: &Path, message: impl fmt::Display) -> Problem {
 }
 
 /// The error of a secret file, with its file and its hint in their places.
-fn secret_problem(path: &Path, error: &SecretError) -> Problem {
+pub(crate) fn secret_problem(path: &Path, error: &SecretError) -> Problem {
     match error {
         SecretError::Exposed { mode, .. } => {
             problem(path, format_args!("others may read this secret (mode {mode:04o})"))
@@ -296,6 +301,19 @@ mod tests {
         std::fs::set_permissions(dir.path().join("key.pem"), open).unwrap();
         let text = Setup::load(&config, START).unwrap_err().to_string();
         assert!(text.contains("key.pem: others may read this secret (mode 0644)\n  hint: chmod 600 "), "{text}");
+    }
+
+    #[test]
+    fn the_key_that_signs_results_is_none_before_the_first_start_and_is_looked_at_from_then_on() {
+        let (_dir, config) = folder();
+        assert_eq!(Setup::load(&config, START).unwrap().publisher, None);
+        std::fs::create_dir(&config.state_dir).unwrap();
+        let made = Publisher::open(&config.state_dir, &mut SystemEntropy).unwrap().key();
+        assert_eq!(Setup::load(&config, START).unwrap().publisher, Some(made));
+        let file = Publisher::file(&config.state_dir);
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o604)).unwrap();
+        let text = Setup::load(&config, START).unwrap_err().to_string();
+        assert!(text.contains("publisher.key: others may read this secret (mode 0604)"), "{text}");
     }
 
     #[test]

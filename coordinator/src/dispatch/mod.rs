@@ -45,6 +45,7 @@ use crate::members::Members;
 use crate::members::issuing::Issuing;
 use crate::members::roster::Roster;
 use crate::permits::{AccessBodies, Researchers};
+use crate::publisher::Publisher;
 use crate::server::{AtMoment, Drain, Moment};
 use crate::store::{Store, StoreError, StudyRecord};
 
@@ -69,6 +70,8 @@ pub struct Context {
     pub contracts: BTreeMap<ContractId, KnownContract>,
     /// What lasts.
     pub store: Store,
+    /// Who signs what is published.
+    pub publisher: Publisher,
     /// Who is connected.
     pub members: Members,
     /// What certifies sites.

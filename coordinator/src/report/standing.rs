@@ -42,13 +42,16 @@ impl Standing {
     }
 
     fn coordinator(&self, now: Timestamp) -> String {
-        let NetworkInfo { network, version, certificate_until, authority_until, .. } = &self.network;
+        let NetworkInfo { network, version, certificate_until, authority_until, publisher, .. } = &self.network;
         let mut text = format!("network {network}, coordinator {version}\n");
         if let Some(until) = certificate_until {
             text += &format!("its certificate: {}\n", left(*until, now));
         }
         if let Some(until) = authority_until {
             text += &format!("what certifies sites: {}\n", days(*until, now));
+        }
+        if let Some(key) = publisher {
+            text += &format!("it publishes as {key}\n");
         }
         text + "\n"
     }
@@ -164,6 +167,7 @@ mod tests {
     use serde_json::{Value, json};
 
     const DAY: i64 = 86_400_000;
+    const PUBLISHER: &str = "ed25519:GX9rI+FshTLGq8g4+s1ep4m+DHaykgM0A5v6iz02jWE=";
 
     fn site(id: &str, more: Value) -> SiteInfo {
         let mut site = json!({ "id": id, "name": id, "online": false, "last_seen": null, "skew_ms": null, "software": null, "datasets": [] });
@@ -189,7 +193,7 @@ mod tests {
             site("ee", json!({ "revoked": true, "last_seen": heard(1000), "certificate": certificate(-3) })),
         ];
         let open = json!({ "id": "1", "site": "dd", "made_at": 0, "expires_at": 101 * DAY, "replace": false, "state": "open", "ended_at": null, "release_key": null });
-        let network = json!({ "network": "nn", "min_sites": 1, "version": "9", "certificate_until": 120 * DAY, "authority_until": 101 * DAY });
+        let network = json!({ "network": "nn", "min_sites": 1, "version": "9", "certificate_until": 120 * DAY, "authority_until": 101 * DAY, "publisher": PUBLISHER });
         let standing = Standing {
             network: serde_json::from_value(network).unwrap(),
             sites,
@@ -202,9 +206,9 @@ mod tests {
     fn each_site_stands_with_its_session_and_since_when_and_how_long_its_certificate_holds() {
         let text = shown(Format::Text);
         assert!(
-            text.starts_with(
-                "network nn, coordinator 9\nits certificate: 20 days left\nwhat certifies sites: 1 day left\n\n"
-            ),
+            text.starts_with(&format!(
+                "network nn, coordinator 9\nits certificate: 20 days left\nwhat certifies sites: 1 day left\nit publishes as {PUBLISHER}\n\n"
+            )),
             "{text}"
         );
         let line = |site: &str| text.lines().find(|line| line.starts_with(&format!("{site} "))).unwrap();

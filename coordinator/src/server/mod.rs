@@ -27,12 +27,14 @@ use bocage_daemon::process::Process;
 use bocage_daemon::pulse::{BEAT, Pulse};
 use bocage_daemon::status::{self, Door, Watched};
 use bocage_net::certificates::Authority;
+use bocage_net::env::SystemEntropy;
 use bocage_net::https::WebIdentity;
 use bocage_net::tcp::{EnrolmentStream, Enrolments};
 use bocage_net::transport::Refusals;
 use bocage_net::{CloseCode, Identities, Listener};
 use bocage_protocol::env::Clock;
 use bocage_protocol::ids::{ContractId, StudyId};
+use bocage_protocol::settings::Problem;
 use bocage_protocol::trust::SignedRevocations;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -47,6 +49,7 @@ use crate::members::roster::Roster;
 use crate::members::{Members, enrolment};
 use crate::people::{People, PeopleError};
 use crate::permits::{AccessBodies, Researchers};
+use crate::publisher::Publisher;
 use crate::store::{Store, StoreError};
 
 use self::web_tls::WebTls;
@@ -74,6 +77,9 @@ pub enum ServeError {
     /// The file of users and tokens cannot be opened.
     #[error(transparent)]
     People(#[from] PeopleError),
+    /// The key that signs results cannot be used.
+    #[error("{0}")]
+    Publisher(Problem),
     /// The HTTP server failed.
     #[error("the HTTP interface failed: {0}")]
     Http(std::io::Error),
@@ -145,6 +151,7 @@ impl Server {
         let roster = Arc::new(Roster::new(&config.sites));
         let counts = Arc::new(Counts::default());
         let store = Store::open(&config.state_dir)?;
+        let publisher = Publisher::open(&config.state_dir, &mut SystemEntropy).map_err(ServeError::Publisher)?;
         let members = Members::new(config.network.clone(), names, Arc::clone(&clock)).holding(held);
         let members = members.known_by(Arc::clone(&roster)).counting(Arc::clone(&counts)).remembering(store.clone());
         let access_bodies = Arc::new(AccessBodies::new(config.access_bodies.clone()));
@@ -157,6 +164,7 @@ impl Server {
             access_bodies,
             contracts,
             store,
+            publisher,
             members,
             issuing: Arc::default(),
             invitations: config.invitations.clone(),

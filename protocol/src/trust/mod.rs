@@ -7,6 +7,7 @@ mod invitation;
 mod keys;
 mod manifest;
 mod permit;
+mod publication;
 mod revocation;
 mod signed;
 mod sites;
@@ -19,6 +20,7 @@ pub use invitation::{INVITATION_FORMAT, Invitation, InvitationToken, InvitedBody
 pub use keys::{KeyProblem, PublicKey, SecretKey, Signature};
 pub use manifest::{Entry, MANIFEST, MANIFEST_FORMAT, Manifest, RESULT, STUDY, SignedManifest};
 pub use permit::{Holder, PERMIT_FORMAT, Permit, PermitMode, PermitRef, Scope, SignedPermit};
+pub use publication::{PUBLICATION, PUBLICATION_FORMAT, Publication, SignedPublication};
 pub use revocation::{REVOCATIONS_FORMAT, Revocations, Revoked, SignedRevocations};
 pub use signed::{SignedRelease, SignedStudy};
 pub use sites::{Named, Place, Sites, Tree};

@@ -3,6 +3,7 @@
 mod filled;
 mod models;
 mod predictions;
+mod published;
 mod rounded;
 mod statistics;
 

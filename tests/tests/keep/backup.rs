@@ -53,7 +53,9 @@ fn backups_that_are_made_while_studies_run_are_each_one_state_of_the_ledger_and_
                 ["coordinator", "backup", "--to", text(&to), "--recipient", &recipient, "--config", text(&config)];
             fine(&lab, &args);
             let listed = fine(&lab, &["coordinator", "restore", text(&to), "--identity", &identity, "--check"]);
-            for wanted in ["here/coordinator.toml", "here/state/coordinator.sqlite", "here/state/people.sqlite"] {
+            for wanted in ["coordinator.toml", "state/coordinator.sqlite", "state/people.sqlite", "state/publisher.key"]
+            {
+                let wanted = &format!("here/{wanted}");
                 assert!(listed.contains(wanted), "{wanted}: {listed}");
             }
             number += 1;
@@ -140,6 +142,8 @@ fn a_coordinator_that_comes_back_from_a_backup_has_its_studies_and_goes_on() {
     let (coordinator, _nodes) = running(&lab);
     let (recipient, identity) = keys(&lab);
     lab.study("first", &study(40)).published();
+    let publisher = || lab.get("/v1/network")["publisher"].as_str().expect("a key").to_owned();
+    let before = publisher();
     let (to, folder) = (lab.path("store.age"), lab.path("net/coordinator"));
     let config = folder.join("coordinator.toml");
     fine(&lab, &["coordinator", "backup", "--to", text(&to), "--recipient", &recipient, "--config", text(&config)]);
@@ -156,6 +160,7 @@ fn a_coordinator_that_comes_back_from_a_backup_has_its_studies_and_goes_on() {
     lab.wait_for_offers(&super::TWO);
     let list = lab.get("/v1/studies");
     assert_eq!(list["studies"].as_array().expect("studies").len(), 1, "{list}");
+    assert_eq!(publisher(), before, "it publishes by the key that it had");
     lab.study("second", &study(41)).published();
 }
 

@@ -1,5 +1,8 @@
 //! A report goes into a paper's appendix: it is whole, holds against everybody who may check it, and each hospital finds its own release in it.
 
+use std::path::Path;
+
+use bocage_protocol::trust::{Entry, MANIFEST, PUBLICATION, RESULT, SignedManifest};
 use bocage_tests::lab::{HOSPITALS, Lab};
 use serde_json::Value;
 
@@ -8,6 +11,21 @@ use super::{EXE, everyone, study};
 fn run(lab: &Lab, args: &[&str]) -> (Option<i32>, String) {
     let output = lab.run(args);
     (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+}
+
+/// What a researcher can do with a report of their own: another receipt in the result, no signature of the coordinator beside it, all signed anew, as if by
+/// a version of which tables and page cannot be compared.
+fn forge(lab: &Lab, out: &Path, receipt: &str) {
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).expect("a file");
+    let mut manifest = SignedManifest::from_text(&read(MANIFEST)).and_then(|of| of.verify()).expect("a manifest");
+    let altered = read(RESULT).replacen(receipt, &"0".repeat(receipt.len()), 1);
+    manifest.version = "0.0.1".to_owned();
+    manifest.files.insert(RESULT.to_owned(), Entry::of(altered.as_bytes()));
+    manifest.files.remove(PUBLICATION).expect("the coordinator's signature");
+    std::fs::remove_file(out.join(PUBLICATION)).expect("left out");
+    std::fs::write(out.join(RESULT), altered).expect("altered");
+    let signed = SignedManifest::sign(&manifest, &lab.researcher()).expect("signed anew");
+    std::fs::write(out.join(MANIFEST), signed.to_text()).expect("a manifest");
 }
 
 #[test]
@@ -26,8 +44,12 @@ fn a_report_verifies_each_hospital_finds_its_receipt_and_one_changed_byte_is_fou
     let (code, said) = run(&lab, &["study", "verify", dir, "--ask-coordinator"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("the coordinator keeps the same result") && said.contains("permit "), "{said}");
+    let publisher = lab.get("/v1/network")["publisher"].as_str().expect("a key").to_owned();
+    assert!(said.contains(&format!("published by the coordinator {publisher}\n")), "{said}");
+    let (code, said) = run(&lab, &["study", "verify", dir, "--published-by", &publisher]);
+    assert_eq!((code, said.contains("the coordinator signed this result")), (Some(0), true), "{said}");
     let page = std::fs::read_to_string(out.join("report.html")).expect("a page");
-    assert_eq!(page.matches("<svg").count(), 5, "a picture of each answer, of the table one a number: {said}");
+    assert_eq!(page.matches("<svg").count(), 6, "of the table one a number, of the model its patients too: {said}");
     let result = std::fs::read_to_string(out.join("result.json")).expect("a result");
     let result: Value = serde_json::from_str(&result).expect("JSON");
     let id = result["study"]["id"].as_str().expect("an id");
@@ -47,6 +69,13 @@ fn a_report_verifies_each_hospital_finds_its_receipt_and_one_changed_byte_is_fou
     let (code, said) = run(&lab, &["study", "result", &id[..12], "--out", dir, "--force"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(run(&lab, &["study", "verify", dir]).0, Some(0));
+    forge(&lab, &out, result["sites"][0]["receipts"][0].as_str().expect("a receipt"));
+    let (code, said) = run(&lab, &["study", "verify", dir]);
+    assert_eq!((code, said.contains("no signature of a coordinator")), (Some(0), true), "nobody asked for it: {said}");
+    let (code, said) = run(&lab, &["study", "verify", dir, "--published-by", &publisher]);
+    assert_eq!((code, said.contains("result.sig.json: it is missing")), (Some(1), true), "{said}");
+    let (code, said) = run(&lab, &["study", "result", &id[..12], "--out", dir, "--force"]);
+    assert_eq!((code, said.contains("keep it in the profile: published_by = ")), (Some(0), true), "{said}");
     let csv = out.join("tables/by_sex.csv");
     let altered = std::fs::read_to_string(&csv).expect("a table").replacen('1', "2", 1);
     std::fs::write(&csv, altered).expect("altered");

@@ -85,7 +85,7 @@ async fn a_study_is_seen_by_whoever_handed_it_in_and_by_operators_alone() {
     assert_eq!(lab.request("POST", "/v1/studies", Some(&one), body.clone()).await.0, 201);
     lab.until_published(study.id()).await;
     let path = |end: &str| format!("/v1/studies/{}{end}", study.id());
-    for end in ["", "/result", "/signed"] {
+    for end in ["", "/result", "/publication", "/signed"] {
         for token in [&one, &operator] {
             assert_eq!(lab.request("GET", &path(end), Some(token), vec![]).await.0, 200, "{end}");
         }

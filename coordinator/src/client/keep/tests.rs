@@ -1,10 +1,29 @@
 //! A report on the disk is there as a whole or not at all.
 
+use bocage_protocol::trust::Publication;
+
 use super::super::fake::{answering, ok};
 use super::*;
 use crate::api::types::NetworkInfo;
 use crate::bench::{CONTRACT, HOLDER, key};
 use crate::report::folder::tests::materials;
+
+/// The coordinator's key.
+const PUBLISHER: u8 = 70;
+
+/// What a coordinator says of itself that publishes so.
+fn network(publisher: Option<PublicKey>) -> NetworkInfo {
+    NetworkInfo {
+        network: "heart-demo".parse().unwrap(),
+        min_sites: 3,
+        version: "0.1.0".into(),
+        researchers: None,
+        access_bodies: None,
+        certificate_until: None,
+        authority_until: None,
+        publisher,
+    }
+}
 
 fn files(text: &str) -> Files {
     Files::from([(MANIFEST.to_owned(), text.as_bytes().to_vec()), ("tables/a.csv".to_owned(), b"n\n".to_vec())])
@@ -61,26 +80,28 @@ fn what_interrupts_the_writing_leaves_what_was_there() {
 #[test]
 fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_when_a_file_has_grown() {
     let materials = materials(|_| ());
-    let network = NetworkInfo {
-        network: "heart-demo".parse().unwrap(),
-        min_sites: 3,
-        version: "0.1.0".into(),
-        researchers: None,
-        access_bodies: None,
-        certificate_until: None,
-        authority_until: None,
-    };
-    let result = (200, materials.result_text().to_owned());
-    let answers = vec![ok(materials.signed()), (200, CONTRACT.to_owned()), result.clone(), ok(&network)];
+    let (publisher, result) = (key(PUBLISHER), (200, materials.result_text().to_owned()));
+    let signed = Publication::sign(materials.signed().id(), result.1.as_bytes(), &publisher).unwrap();
+    let network = ok(&network(Some(publisher.public())));
+    let pinned = Some(publisher.public());
+    let answers =
+        vec![network.clone(), ok(materials.signed()), (200, CONTRACT.to_owned()), result.clone(), ok(&signed)];
     let (api, _heard) = answering(answers);
-    let files = fetch(&api, &materials.signed().id(), &key(HOLDER)).unwrap();
+    let fetched = fetch(&api, &materials.signed().id(), &key(HOLDER), pinned).unwrap();
+    assert_eq!(fetched.publisher, pinned);
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("out");
-    Place::find(&out, false).unwrap().write(&files).unwrap();
-    let verified = verify_folder(&out, None).unwrap();
-    assert!(said(&verified, false).contains("tables and page say what the result says"));
-    let (api, _heard) = answering(vec![result.clone(), ok(materials.signed())]);
-    compare(&api, &verified).unwrap();
+    Place::find(&out, false).unwrap().write(&fetched.files).unwrap();
+    let verified = verify_folder(&out, Known::default()).unwrap();
+    let text = said(&verified, Known::default(), false);
+    assert!(text.contains("tables and page say what the result says"), "{text}");
+    assert!(text.contains(&format!("published by the coordinator {}\n", publisher.public())), "{text}");
+    assert!(text.contains("--published-by KEY"), "{text}");
+    let known = Known { made_by: None, published_by: pinned };
+    let text = said(&verify_folder(&out, known).unwrap(), known, false);
+    assert!(text.contains("the coordinator signed this result: no number and no receipt"), "{text}");
+    let (api, _heard) = answering(vec![network.clone(), result.clone(), ok(materials.signed())]);
+    compare(&api, &verified, pinned).unwrap();
     // What its researcher altered and signed anew only the coordinator can tell: a number, or the receipt of a release.
     let receipt = materials.result().sites[0].receipts[0].to_string();
     let of_another_site = materials.result().sites[1].receipts[0].to_string();
@@ -88,31 +109,104 @@ fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_w
     let no_release = result.1.replace(&receipt, &"0".repeat(receipt.len()));
     for other in [result.1.replace("303", "304"), no_release, exchanged] {
         assert_ne!(other, result.1);
-        let (api, _heard) = answering(vec![(200, other), ok(materials.signed())]);
-        let error = compare(&api, &verified).unwrap_err().to_string();
+        let (api, _heard) = answering(vec![network.clone(), (200, other), ok(materials.signed())]);
+        let error = compare(&api, &verified, None).unwrap_err().to_string();
         assert!(error.contains("result.json: the coordinator published another result"), "{error}");
     }
     fs::write(out.join(".thumbnails"), "").unwrap();
-    verify_folder(&out, None).unwrap();
+    verify_folder(&out, Known::default()).unwrap();
     for more in ["more.txt", "tables/more.csv"] {
         fs::write(out.join(more), "n\n7\n").unwrap();
-        let error = verify_folder(&out, None).unwrap_err().to_string();
+        let error = verify_folder(&out, Known::default()).unwrap_err().to_string();
         assert!(error.contains(&format!("{more}: it is not part of the report")), "{error}");
         fs::remove_file(out.join(more)).unwrap();
     }
     let mut csv = fs::read(out.join("tables/by_sex_and_age.csv")).unwrap();
     csv.extend(b"female,>= 50,7,,,\n");
     fs::write(out.join("tables/by_sex_and_age.csv"), csv).unwrap();
-    let error = verify_folder(&out, None).unwrap_err().to_string();
+    let error = verify_folder(&out, Known::default()).unwrap_err().to_string();
     assert!(error.contains("tables/by_sex_and_age.csv: it is not the file that was signed"), "{error}");
     fs::remove_file(out.join(RESULT)).unwrap();
-    assert!(verify_folder(&out, None).unwrap_err().to_string().contains("result.json: it is missing"));
+    assert!(verify_folder(&out, Known::default()).unwrap_err().to_string().contains("result.json: it is missing"));
 }
 
 #[test]
 fn a_coordinator_that_gives_another_study_is_not_believed() {
     let materials = materials(|_| ());
-    let (api, _heard) = answering(vec![ok(materials.signed())]);
+    let (api, _heard) = answering(vec![ok(&network(None)), ok(materials.signed())]);
     let other = "a".repeat(64).parse().unwrap();
-    assert!(matches!(fetch(&api, &other, &key(HOLDER)), Err(ClientError::Answer { .. })));
+    assert!(matches!(fetch(&api, &other, &key(HOLDER), None), Err(ClientError::Answer { .. })));
+}
+
+/// What a coordinator that publishes so is asked for, up to a result with this answer for a signature.
+fn fetched(
+    publisher: Option<PublicKey>,
+    signature: (u16, String),
+    pinned: Option<PublicKey>,
+) -> Result<Fetched, ClientError> {
+    let materials = materials(|_| ());
+    let result = (200, materials.result_text().to_owned());
+    let (api, _heard) =
+        answering(vec![ok(&network(publisher)), ok(materials.signed()), (200, CONTRACT.to_owned()), result, signature]);
+    fetch(&api, &materials.signed().id(), &key(HOLDER), pinned)
+}
+
+fn not_found() -> (u16, String) {
+    (404, r#"{"type":"urn:bocage:problem:not_found","title":"x","status":404,"detail":"no","code":"not_found"}"#.into())
+}
+
+#[test]
+fn a_coordinator_with_another_key_than_the_profile_has_is_told_and_nothing_is_kept_of_it() {
+    let [ours, theirs] = [PUBLISHER, 71].map(|seed| key(seed).public());
+    for publisher in [Some(theirs), None] {
+        let error = fetched(publisher, not_found(), Some(ours)).unwrap_err();
+        assert!(matches!(error, ClientError::OtherPublisher { .. }), "{error}");
+        assert!(error.to_string().contains(&ours.to_string()) && error.hint().is_some(), "{error}");
+    }
+}
+
+#[test]
+fn an_older_coordinator_signs_nothing_and_the_folder_says_so_plainly() {
+    let fetched = fetched(None, not_found(), None).unwrap();
+    assert!(fetched.publisher.is_none() && !fetched.files.contains_key(PUBLICATION));
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    Place::find(&out, false).unwrap().write(&fetched.files).unwrap();
+    let text = said(&verify_folder(&out, Known::default()).unwrap(), Known::default(), false);
+    assert!(text.contains("the result has no signature of a coordinator") && !text.contains("published by"), "{text}");
+    let known = Known { made_by: None, published_by: Some(key(PUBLISHER).public()) };
+    let error = verify_folder(&out, known).unwrap_err().to_string();
+    assert!(error.contains("result.sig.json: it is missing: nothing shows that ed25519:"), "{error}");
+}
+
+#[test]
+fn a_coordinator_that_shows_a_key_and_signs_with_another_or_not_at_all_is_not_believed() {
+    let (materials, other) = (materials(|_| ()), key(71));
+    let signed = |bytes: &[u8]| ok(&Publication::sign(materials.signed().id(), bytes, &other).unwrap());
+    for signature in [not_found(), signed(materials.result_text().as_bytes())] {
+        let error = fetched(Some(key(PUBLISHER).public()), signature, None).unwrap_err();
+        assert!(matches!(error, ClientError::Answer { .. }), "{error}");
+    }
+    let error = fetched(Some(other.public()), signed(b"another result"), None).unwrap_err().to_string();
+    assert!(error.contains("result.sig.json: result: the coordinator published another result"), "{error}");
+}
+
+#[test]
+fn a_coordinator_whose_key_was_replaced_since_is_told_from_the_one_that_published() {
+    let (materials, old) = (materials(|_| ()), key(71));
+    let result = (200, materials.result_text().to_owned());
+    let signed = Publication::sign(materials.signed().id(), result.1.as_bytes(), &old).unwrap();
+    let fetched = fetched(Some(old.public()), ok(&signed), None).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    Place::find(&out, false).unwrap().write(&fetched.files).unwrap();
+    let verified = verify_folder(&out, Known::default()).unwrap();
+    for now in [Some(key(PUBLISHER).public()), None] {
+        let (api, _heard) = answering(vec![ok(&network(now)), result.clone(), ok(materials.signed())]);
+        let error = compare(&api, &verified, None).unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("result.sig.json: publisher: {} published the result", old.public())),
+            "{error}"
+        );
+    }
 }

@@ -8,9 +8,10 @@ use bocage_protocol::ids::{AnalysisName, ContractId, Digest};
 use bocage_protocol::limits;
 use bocage_protocol::plan::{Contracts, Explained, ValidPlan};
 use bocage_protocol::settings::{Problem, Problems};
-use bocage_protocol::trust::{Permit, SignedStudy, Study};
+use bocage_protocol::trust::{Permit, PublicKey, SignedPublication, SignedStudy, Study};
 
-use super::{CONTRACTS, Files, PAGE, RESULT, STUDY, TABLES, tables};
+use super::published::Published;
+use super::{CONTRACTS, Files, PAGE, PUBLICATION, RESULT, STUDY, TABLES, tables};
 use crate::api::types::StudyResult;
 use crate::report::page;
 
@@ -23,6 +24,7 @@ pub struct Materials {
     contracts: BTreeMap<ContractId, (String, Contract)>,
     text: String,
     result: StudyResult,
+    published: Option<Published>,
 }
 
 impl Materials {
@@ -54,7 +56,15 @@ impl Materials {
                 Err(found) => problems.extend(found),
             }
         }
-        problems.into_result(Self { signed, study, permit, contracts: bound, text, result })
+        problems.into_result(Self { signed, study, permit, contracts: bound, text, result, published: None })
+    }
+
+    /// The same with the coordinator's signature over the result.
+    ///
+    /// # Errors
+    /// It does not fit study and result.
+    pub fn published(self, signed: SignedPublication) -> Result<Self, Problem> {
+        Ok(Self { published: Some(Published::of(&self, signed)?), ..self })
     }
 
     /// The same from a folder's files.
@@ -75,6 +85,7 @@ impl Materials {
             }
         };
         let (study, result) = (text(STUDY), text(RESULT));
+        let published = files.contains_key(PUBLICATION).then(|| text(PUBLICATION)).flatten();
         let mut contracts = BTreeMap::new();
         for name in files.keys().filter_map(|name| name.strip_prefix(CONTRACTS)?.strip_prefix('/')) {
             let id = name.strip_suffix(".toml").and_then(|id| id.parse::<ContractId>().ok());
@@ -87,7 +98,11 @@ impl Materials {
             problems.push(Problem::new(STUDY, "", "it is larger than a signed study can be"));
         }
         match serde_json::from_str(&study) {
-            Ok(signed) if problems.is_empty() => Self::new(signed, &contracts, result),
+            Ok(signed) if problems.is_empty() => {
+                let read = Self::new(signed, &contracts, result)?;
+                let published = published.map(|text| Published::read(&read, &text)).transpose()?;
+                Ok(Self { published, ..read })
+            }
             Ok(_) => Err(problems),
             Err(_) => {
                 problems.push(Problem::new(STUDY, "", "this is not a signed study"));
@@ -104,6 +119,8 @@ impl Materials {
         let mut files = Files::new();
         files.insert(STUDY.to_owned(), crate::report::json(&self.signed).into_bytes());
         files.insert(RESULT.to_owned(), self.text.clone().into_bytes());
+        let published = self.published.iter().map(|of| (PUBLICATION.to_owned(), of.signed.to_text().into_bytes()));
+        files.extend(published);
         files.insert(PAGE.to_owned(), page::page(self).into_bytes());
         for (id, (text, _)) in &self.contracts {
             files.insert(contract_file(id), text.clone().into_bytes());
@@ -141,6 +158,11 @@ impl Materials {
     /// What was published, byte for byte.
     pub fn result_text(&self) -> &str {
         &self.text
+    }
+
+    /// The key of the coordinator that signed it, if one did.
+    pub fn publisher(&self) -> Option<PublicKey> {
+        self.published.as_ref().map(|of| of.said.publisher)
     }
 
     /// The contracts that the study is bound to and that are not here.

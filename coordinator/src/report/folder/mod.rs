@@ -5,15 +5,17 @@
 //! manifest.json      names every other file by its SHA-256; signed
 //! study.json         the signed study with its permit and the names of its sites
 //! result.json        as the coordinator published it
+//! result.sig.json    the coordinator's signature over it, of coordinators that sign
 //! contracts/ID.toml  as the study was bound to them
 //! report.html        all of it for people
 //! tables/NAME.csv, tables/NAME.parquet
 //! ```
-//! What is derived is made by [`Materials::files`] alone, from the first four: who verifies a folder makes it again.
+//! What is derived is made by [`Materials::files`] alone, from what stands before it: who verifies a folder makes it again.
 
 mod belongs;
 mod materials;
 mod parquet;
+mod published;
 mod tables;
 mod verify;
 
@@ -22,9 +24,11 @@ use std::collections::BTreeMap;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::ids::StudyId;
 use bocage_protocol::trust::PublicKey;
-pub use bocage_protocol::trust::{Entry, MANIFEST, MANIFEST_FORMAT, Manifest, RESULT, STUDY, SignedManifest};
+pub use bocage_protocol::trust::{
+    Entry, MANIFEST, MANIFEST_FORMAT, Manifest, PUBLICATION, RESULT, STUDY, SignedManifest,
+};
 pub use materials::Materials;
-pub use verify::{Verified, verify};
+pub use verify::{Known, Verified, verify};
 
 /// The page for people.
 pub const PAGE: &str = "report.html";

@@ -13,6 +13,8 @@ use crate::api::types::{
 };
 use crate::bench::{CONTRACT, HOLDER, SITES, START, key, permit, study, under};
 
+mod published;
+
 /// One question, four hospitals, a permit.
 pub(crate) fn materials(change: impl FnOnce(&mut StudyResult)) -> Materials {
     let permit = permit(|_| ());
@@ -114,8 +116,12 @@ fn report() -> (Files, String) {
     (files, manifest)
 }
 
-fn check(files: &Files, manifest: &str, maker: Option<PublicKey>) -> Result<Verified, Problems> {
-    verify(manifest, maker, |name, bytes| {
+fn check(files: &Files, manifest: &str, made_by: Option<PublicKey>) -> Result<Verified, Problems> {
+    check_as(files, manifest, Known { made_by, published_by: None })
+}
+
+fn check_as(files: &Files, manifest: &str, known: Known) -> Result<Verified, Problems> {
+    verify(manifest, known, |name, bytes| {
         let found = files.get(name).ok_or_else(|| Problem::new(name, "", "it is missing"))?;
         Ok(found.iter().copied().take(bytes as usize + 1).collect())
     })

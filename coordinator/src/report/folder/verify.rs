@@ -1,18 +1,29 @@
 //! Whether a folder is what its researcher put together, and whether what it says belongs together.
 //!
 //! **What it shows**: nobody changed a file since; study and permit are what their signers signed, the permit covers the study, the result answers
-//! that study and names its sites; tables and page say what the result says. **What it does not show**: that the coordinator added up rightly, nor that
-//! a site released what a receipt stands for. Nobody who may not see single sites' numbers can see that; each site can, of its own.
+//! that study and names its sites; tables and page say what the result says; a coordinator's signature, where there is one, is over this result. **What it
+//! does not show**: that the coordinator added up rightly, nor that a site released what a receipt stands for. Nobody who may not see single sites' numbers
+//! can see that; each site can, of its own.
 
 use bocage_protocol::limits;
 use bocage_protocol::settings::{Problem, Problems};
 use bocage_protocol::trust::PublicKey;
 
 use super::belongs::contradictions;
+use super::published::lacks;
 use super::{Files, MANIFEST, Manifest, Materials, SignedManifest, VERSION};
 
 /// What to do where a file is not the one that was signed.
 const WHOLE: &str = "ask for the folder again, or fetch it: bocage study result ID --out DIR";
+
+/// The keys that whoever verifies knows from elsewhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known {
+    /// Who, besides the study's researcher, may have put the folder together.
+    pub made_by: Option<PublicKey>,
+    /// The coordinator that must have published the result.
+    pub published_by: Option<PublicKey>,
+}
 
 /// A folder that holds.
 #[derive(Debug, Clone)]
@@ -25,14 +36,13 @@ pub struct Verified {
     pub made_again: bool,
 }
 
-/// Verifies a folder by its manifest's text. `read` gives a file by its name, of at most so many bytes. Besides the study's researcher, `maker` may
-/// have put it together.
+/// Verifies a folder by its manifest's text. `read` gives a file by its name, of at most so many bytes.
 ///
 /// # Errors
 /// Everything that is not as it was signed, or contradicts itself.
 pub fn verify(
     manifest: &str,
-    maker: Option<PublicKey>,
+    known: Known,
     mut read: impl FnMut(&str, u64) -> Result<Vec<u8>, Problem>,
 ) -> Result<Verified, Problems> {
     let manifest = SignedManifest::from_text(manifest).and_then(|signed| signed.verify());
@@ -56,10 +66,13 @@ pub fn verify(
         problems.push(Problem::new(MANIFEST, "study", "it is another study than the one in the folder"));
     }
     let researcher = materials.study().researcher;
-    if manifest.researcher != researcher && Some(manifest.researcher) != maker {
+    if manifest.researcher != researcher && Some(manifest.researcher) != known.made_by {
         let message = format!("{} put the folder together, and {researcher} signed the study", manifest.researcher);
         let hint = "if you know and trust that other key, name it: --made-by KEY";
         problems.push(Problem::new(MANIFEST, "researcher", message).hint(hint));
+    }
+    if let Some(problem) = known.published_by.and_then(|wanted| lacks(materials.publisher(), wanted)) {
+        problems.push(problem);
     }
     let made_again = manifest.version == VERSION;
     if made_again {

@@ -9,6 +9,7 @@ use bocage_net::secret::write_secret;
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::env::{Clock, Timestamp};
 use bocage_protocol::front::{BindContext, StudyText};
+use bocage_protocol::plan::Contracts;
 use bocage_protocol::trust::{
     Holder, PERMIT_FORMAT, Permit, PermitMode, Purpose, REVOCATIONS_FORMAT, Revocations, Revoked, Scope, SecretKey,
     SignedPermit, SignedRevocations, SignedStudy, Study,
@@ -217,7 +218,9 @@ source = {{ kind = "csv", path = "heart.csv" }}
     pub(crate) fn study_of(&self, text: &str) -> Study {
         let config = Config::load(&self.origin()).unwrap();
         let text = StudyText::parse(text, "study.toml").unwrap();
-        let contract = config.contracts.values().next().unwrap();
+        let base = config.contracts.values().next().unwrap();
+        let tables = text.tables().iter();
+        let related = tables.filter_map(|(name, id)| Some((name.clone(), &**config.contracts.get(id)?))).collect();
         let context = BindContext {
             network: config.network.clone(),
             researcher: self.researcher.public(),
@@ -228,7 +231,7 @@ source = {{ kind = "csv", path = "heart.csv" }}
             nonce: [7; 16],
             permit: None,
         };
-        text.bind(contract, &context).unwrap()
+        text.bind(Contracts { base, related }, &context).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
     /// Round 0 of a study, with all its analyses.

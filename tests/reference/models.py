@@ -148,6 +148,12 @@ def main():
     }
     probit = lambda right: tight(smf.glm(f"disease ~ {right}", complete, family=binomial(sm.families.links.Probit())))
     answers["heart, smaller, probit"] = {"site": lost(probit(of_site), probit(of_site.removeprefix("C(site) + ")))}
+    # Probabilities that no link brings near to 0 or 1. Sandwiches about the expected information; those of statsmodels are about the observed one here.
+    for name, link in [("probit", sm.families.links.Probit()), ("cloglog", sm.families.links.CLogLog())]:
+        model = smf.glm("disease ~ age + sex + exang + oldpeak", complete, family=binomial(link))
+        fit = tight(model)
+        own = model.score_obs(fit.params) @ np.asarray(fit.cov_params())
+        answers[f"heart, {name}"] = told(fit) | {"robust": dict(zip(fit.params.index, np.sqrt((own**2).sum(axis=0))))}
     lines = [smf.ols(f"thalach ~ {right}", complete).fit() for right in ["C(site) + age", "age"]]
     answers["heart, smaller line"] = {"site": lost(*lines)}
     model = smf.glm("disease ~ sex + exang + oldpeak + C(site)", h.dropna(subset=["sex", "exang", "oldpeak"]), family=binomial())

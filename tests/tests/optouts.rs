@@ -1,5 +1,5 @@
 //! Opt-outs of a node in real, confined processes: a list in a folder of its own, plain and hashed, that is replaced by a rename while the
-//! node runs, and one that is broken.
+//! node runs, and one that is broken; and a column of another dataset than the one that is asked about.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -82,6 +82,29 @@ impl Clinic {
         fs::rename(new, file).expect("it takes the place");
     }
 
+    /// Offers a register of the patients too, in a column of which these say no.
+    fn register(&self, no: &[&str], scope: &str) {
+        let site = self.lab.site(SITE);
+        let contract = "id = \"register@1\"\nsubject = \"patient\"\n[[column]]\nname = \"patient\"\ntype = \"text\"\n\
+                        [[column]]\nname = \"name\"\ntype = \"text\"\n";
+        fs::write(site.join("contracts/register@1.toml"), contract).expect("the contract");
+        let mut rows = "patient,name,consent\n".to_owned();
+        for patient in (0..self.patients).map(|i| format!("p{i}")) {
+            let consent = if no.contains(&patient.as_str()) { "no" } else { "yes" };
+            let _ = writeln!(rows, "{patient},n,{consent}");
+        }
+        fs::write(site.join("data/register.csv"), rows).expect("the data");
+        let config = site.join("node.toml");
+        let mut text = fs::read_to_string(&config).expect("node.toml");
+        let _ = write!(
+            text,
+            "\n[dataset.register]\ncontract = \"register@1\"\noptout = \"consent = 'no'\"\noptout_scope = \"{scope}\"\n\
+             source = {{ kind = \"csv\", path = {:?} }}\n",
+            site.join("data/register.csv")
+        );
+        fs::write(config, text).expect("node.toml");
+    }
+
     fn node(&self) -> Process {
         let node = self.lab.node(SITE, &[]);
         node.wait_for_line(&["the snapshot is in use"]);
@@ -148,4 +171,15 @@ fn a_confined_node_follows_a_list_of_plain_ids() {
 #[test]
 fn a_confined_node_follows_a_list_of_hashed_ids() {
     a_list_is_followed_while_the_node_runs(true);
+}
+
+#[test]
+fn a_confined_node_leaves_out_who_said_no_in_another_dataset_unless_that_speaks_for_itself_alone() {
+    for (scope, out) in [("node", 3), ("dataset", 1)] {
+        let clinic = Clinic::new(false);
+        clinic.list(&["p7"]);
+        clinic.register(&["p7", "p8", "p9"], scope);
+        let node = clinic.node();
+        assert_eq!(clinic.ask(), Ok(clinic.patients - out), "{scope}: {}", node.log());
+    }
 }

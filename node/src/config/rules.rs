@@ -1,6 +1,6 @@
 //! Reads `[policy]`, its rules, and what a dataset never offers.
 
-use bocage_protocol::contract::Contract;
+use bocage_protocol::contract::{Contract, Subject};
 use bocage_protocol::front::dates::parse_duration_secs;
 use bocage_protocol::ids::ColumnName;
 use bocage_protocol::limits;
@@ -214,7 +214,7 @@ impl Reader<'_> {
     }
 
     /// Where it counts who opted out by the dataset's source. Takes its key out of the section.
-    pub(super) fn optout_scope(&mut self, value: &mut Value, key: &str) -> OptOutScope {
+    pub(super) fn optout_scope(&mut self, value: &mut Value, key: &str, contract: Option<&Contract>) -> OptOutScope {
         let raw = self.section::<RawOptOutScope>(&taken(value, &["optout_scope"]), key);
         let Some(text) = raw.and_then(|raw| raw.optout_scope) else { return OptOutScope::default() };
         let at = format!("{key}.optout_scope");
@@ -222,7 +222,13 @@ impl Reader<'_> {
             self.problem(at.clone(), "without an `optout` there is nothing that could count", "leave it out");
         }
         match text.as_str() {
-            "node" => OptOutScope::Node,
+            "node" => {
+                if contract.is_some_and(|contract| matches!(contract.subject(), Subject::Row)) {
+                    let message = "the contract names no patient, so nobody is known again in another dataset";
+                    self.problem(at, message, "leave it out: a no counts in this dataset alone");
+                }
+                OptOutScope::Node
+            }
             "dataset" => OptOutScope::Dataset,
             _ => {
                 let hint = "\"node\": in all datasets whose contracts name patients; or \"dataset\": in this one alone";

@@ -402,10 +402,11 @@ impl Reader<'_> {
         epoch_days: Option<u32>,
     ) -> Option<Dataset> {
         let mut value = value.clone();
-        let contract = value.get("contract").and_then(Value::as_str).and_then(|id| id.parse().ok());
-        let never = self.never(&mut value, key, contract.and_then(|id| contracts.get(&id)).map(AsRef::as_ref));
+        let id = value.get("contract").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        let contract = id.and_then(|id| contracts.get(&id)).map(AsRef::as_ref);
+        let never = self.never(&mut value, key, contract);
         let own_secs = self.refresh(&mut value, key);
-        let optout_scope = self.optout_scope(&mut value, key);
+        let optout_scope = self.optout_scope(&mut value, key, contract);
         let spec = DatasetSpec::read(name, &value, self.file, self.data_base, &mut self.problems)?;
         let Some(contract) = contracts.get(&spec.contract) else {
             self.unknown_contract(&spec.contract, &format!("{key}.contract"));

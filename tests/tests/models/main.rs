@@ -6,6 +6,7 @@ mod cross_validation;
 mod data;
 mod degenerate;
 mod described;
+mod earlier;
 mod elastic_net;
 mod evaluation;
 mod hypotheses;

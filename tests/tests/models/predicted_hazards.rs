@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bocage_protocol::trust::Study;
-use bocage_tests::federation::{Federation, Gate, block, number};
+use bocage_protocol::trust::{SecretKey, Study};
+use bocage_tests::federation::{Counting, Federation, Gate, block, number};
 
 use super::data::{self, COVID, Rows};
+use super::earlier::{Earlier, Files, researcher};
 
 fn study(federation: &Federation, text: &str) -> Result<Study, String> {
     let head = "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n";
@@ -69,6 +70,68 @@ fn what_a_cox_model_expects_is_as_it_should_be_where_it_was_fitted_and_orders_pa
             assert!((one - other).abs() <= 1e-10 * one.abs(), "{terms}, {quantity}: {one} and {other}");
         }
     }
+}
+
+#[test]
+fn a_cox_model_of_an_earlier_answer_is_the_one_that_was_published_and_only_as_its_manifest_has_it() {
+    let federation = data::by_site(COVID, &data::covid());
+    let fits = "[[analysis]]\nname = \"risk\"\ncox = { formula = \"surv(los, death) ~ age + sex + lab\" }\n\
+                [[analysis]]\nname = \"alone\"\ncox = { formula = \"surv(los, death) ~ age\", two_stage = \"fixed\" }\n";
+    let first = study(&federation, fits).unwrap_or_else(|problems| panic!("{problems}"));
+    let results = federation.answer(&first, Gate::OPEN);
+    let (key, earlier) = (researcher(), Earlier::new(&first, &results));
+    let bound = |analysis: &str, files: Files| {
+        let text = format!(
+            "title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n\
+             [models.risk]\nfrom = \"first\"\nanalysis = \"{analysis}\"\n\
+             [[analysis]]\nname = \"again\"\ncox = {{ formula = \"surv(los, death) ~ linear(risk)\" }}\n\
+             [[analysis]]\nname = \"ratios\"\ntable = {{ by = [\"cut(predict(risk), 1)\"], show = [\"count\"] }}\n"
+        );
+        federation.bind_with(&text, files)
+    };
+    let second = bound("risk", earlier.folder(&earlier.answer, &key)).unwrap_or_else(|problems| panic!("{problems}"));
+    let [origin] = second.models.as_slice() else { panic!("{:?}", second.models) };
+    let said = (origin.name.as_str(), origin.study, origin.analysis.as_str());
+    assert_eq!(said, ("risk", earlier.signed.id(), "risk"));
+    // On the rows that it was fitted to it is as it should be, and counts patients by the coefficients that were published.
+    let again = federation.answer(&second, Gate::OPEN);
+    let slope = number(&again[0].block, "linear(risk)", "estimate");
+    assert!((slope - 1.0).abs() < 1e-8, "{slope}");
+    for quantity in ["patients", "events", "log-likelihood", "concordance"] {
+        let [one, other] = [&results[0], &again[0]].map(|result| number(block(result, "fit"), quantity, "value"));
+        assert!((one - other).abs() <= 1e-10 * one.abs(), "{quantity}: {one} and {other}");
+    }
+    let published = |term: &str| number(&results[0].block, term, "estimate");
+    let [age, sex, lab] = ["age", "sex[1]", "lab"].map(published);
+    let is_high = |row: &BTreeMap<String, String>| {
+        let x = |name: &str| row[name].parse::<f64>().expect("a number");
+        age * (x("age") - 60.0) + sex * x("sex") + lab * (x("lab") - 50.0) >= 0.0
+    };
+    let high = data::covid().iter().filter(|(_, row)| is_high(row)).count();
+    assert!((100..2000).contains(&high), "{high}");
+    assert_eq!(number(&again[1].block, ">=1", "count"), high as f64, "{:#?}", again[1].block);
+    // An answer that was edited is not the one that was signed; signed by somebody else it is another's.
+    let estimate = age.to_string();
+    let edited = earlier.answer.replacen(&estimate, &(2.0 * age).to_string(), 1);
+    assert_ne!(edited, earlier.answer);
+    let mut spoilt = earlier.folder(&earlier.answer, &key);
+    spoilt.insert("first/result.json".to_owned(), Ok(edited.clone()));
+    let stranger = SecretKey::generate(&mut Counting(70));
+    let mut headless = earlier.folder(&earlier.answer, &key);
+    headless.insert("first/manifest.json".to_owned(), Ok("{}".to_owned()));
+    for (analysis, files, problem) in [
+        ("risk", spoilt, "models.risk.from: its result.json is not the file that was signed with the folder"),
+        ("risk", earlier.folder(&edited, &stranger), "another key put the folder together"),
+        ("risk", headless, "models.risk.from: its manifest.json: "),
+        ("alone", earlier.folder(&earlier.answer, &key), "in two stages predicts nothing by its coefficients alone"),
+        ("none", earlier.folder(&earlier.answer, &key), "that study has no model `none`"),
+    ] {
+        let problems = bound(analysis, files).map(drop).expect_err(problem);
+        assert!(problems.contains(problem), "{problem}: {problems}");
+    }
+    // Whoever puts the folder together anew may be the researcher themselves, who believes what they sign.
+    let resigned = bound("risk", earlier.folder(&edited, &key)).unwrap_or_else(|problems| panic!("{problems}"));
+    assert_ne!(resigned.features, second.features);
 }
 
 #[test]

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use bocage_protocol::trust::{Entry, MANIFEST_FORMAT, Manifest, SecretKey, SignedManifest, SignedStudy};
-use bocage_tests::federation::{Federation, Gate, number};
+use bocage_protocol::trust::SecretKey;
+use bocage_tests::federation::{Counting, Federation, Gate, number};
 use serde_json::json;
 
 use super::data::{self, COVID, RCT};
+use super::earlier::{Earlier, Files, researcher};
 use super::pooled::{self, Family};
 
 const BY_HAND: &str = r#"
@@ -96,38 +97,18 @@ fn a_model_of_an_earlier_answer_is_the_one_that_was_published_and_says_where_it_
                                         [[analysis]]\nname = \"sites\"\nmodel = { formula = \"death ~ age + site\" }",
     )
     .expect("a study");
-    let key = SecretKey::generate(&mut bocage_tests::federation::Counting(7));
-    let signed = SignedStudy::sign(&first, &key).expect("a signature");
-    let results = federation.answer(&first, Gate::OPEN);
-    let answer = json!({ "study": { "id": signed.id() }, "analyses": results }).to_string();
-    let studied = serde_json::to_string(&signed).expect("JSON");
-    // As `bocage study run --out first` writes them.
-    let folder = |answer: &str, key: &SecretKey| {
-        let entries = [("study.json", studied.as_str()), ("result.json", answer)];
-        let files = entries.map(|(name, text)| (name.to_owned(), Entry::of(text.as_bytes())));
-        let manifest = Manifest {
-            format: MANIFEST_FORMAT,
-            study: signed.id(),
-            researcher: key.public(),
-            version: "0.1.0".to_owned(),
-            coordinator: "0.1.0".to_owned(),
-            made_at: first.issued_at,
-            files: files.into(),
-        };
-        let manifest = SignedManifest::sign(&manifest, key).expect("a signature").to_text();
-        let texts = [("study.json", studied.clone()), ("result.json", answer.to_owned()), ("manifest.json", manifest)];
-        BTreeMap::from(texts.map(|(name, text)| (format!("first/{name}"), Ok(text))))
-    };
-    let bound = |models: &str, files: BTreeMap<String, Result<String, String>>| {
+    let (key, earlier) = (researcher(), Earlier::new(&first, &federation.answer(&first, Gate::OPEN)));
+    let bound = |models: &str, files: Files| {
         let text = "[[analysis]]\nname = \"calibration\"\nmodel = { formula = \"death ~ linear(risk) + offset(linear(risk))\" }";
         federation.bind_with(
             &format!("title = \"A test\"\npurpose = \"scientific_research\"\ndataset = \"covid@1\"\n{models}\n{text}"),
             files,
         )
     };
-    let asked = |models: &str, answer: &str| bound(models, folder(answer, &key));
+    let asked = |models: &str, answer: &str| bound(models, earlier.folder(answer, &key));
     let models = "[models.risk]\nfrom = \"first\"\nanalysis = \"risk\"\n";
-    let second = asked(models, &answer).unwrap_or_else(|problems| panic!("{problems}"));
+    let Earlier { signed, answer } = &earlier;
+    let second = asked(models, answer).unwrap_or_else(|problems| panic!("{problems}"));
     let [origin] = second.models.as_slice() else { panic!("{:?}", second.models) };
     assert_eq!((origin.name.as_str(), origin.study, origin.analysis.as_str()), ("risk", signed.id(), "risk"));
     // On the rows that it was fitted to, a model is as it should be: the slope is 1, the intercept 0.
@@ -148,14 +129,14 @@ fn a_model_of_an_earlier_answer_is_the_one_that_was_published_and_says_where_it_
     }
     // An answer that was edited is not that of the study, and who signs it anew is another.
     let edited = answer.replacen("\"patients\"", "\"patient\"", 1);
-    let mut files = folder(&answer, &key);
+    let mut files = earlier.folder(answer, &key);
     files.insert("first/result.json".to_owned(), Ok(edited.clone()));
     let problems = bound(models, files).expect_err("an edited answer");
     assert!(problems.contains("models.risk.from: its result.json is not the file that was signed"), "{problems}");
-    let stranger = SecretKey::generate(&mut bocage_tests::federation::Counting(70));
-    let problems = bound(models, folder(&edited, &stranger)).expect_err("another key");
+    let stranger = SecretKey::generate(&mut Counting(70));
+    let problems = bound(models, earlier.folder(&edited, &stranger)).expect_err("another key");
     assert!(problems.contains("another key put the folder together"), "{problems}");
-    let mut files = folder(&answer, &key);
+    let mut files = earlier.folder(answer, &key);
     files.remove("first/manifest.json");
     let problems = bound(models, files).expect_err("no manifest");
     assert!(problems.contains("`first/manifest.json` was not read"), "{problems}");

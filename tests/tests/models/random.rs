@@ -4,6 +4,8 @@ mod cases;
 mod hazards;
 mod net;
 
+use std::collections::BTreeMap;
+
 use bocage_tests::federation::{Gate, block, number};
 use proptest::prelude::*;
 
@@ -48,43 +50,68 @@ proptest! {
     }
 }
 
+/// What [`pooled::fit`] makes of the data in the repository is what statsmodels makes of them (`tests/reference/models.py`).
 #[test]
 fn the_pooled_fit_is_that_of_statsmodels() {
-    let of = |name: &str, outcome: &str, family| {
+    const COVID: [&str; 4] = ["Intercept", "age", "sex", "lab"];
+    const HEART: [&str; 5] = ["Intercept", "age", "sex", "exang", "oldpeak"];
+    let (covid, visits) = (data::covid(), data::visits());
+    let heart: data::Rows = data::heart()
+        .into_iter()
+        .filter(|(_, row)| ["age", "sex", "thalach", "exang", "oldpeak"].iter().all(|column| !row[*column].is_empty()))
+        .collect();
+    let number = |row: &BTreeMap<String, String>, column: &str| match row.get(column).map(String::as_str) {
+        None | Some("true") => 1.0,
+        Some("false") => 0.0,
+        Some(text) => text.parse().expect("a number"),
+    };
+    let rows = |of: &data::Rows, columns: &[&str], outcome: &str| {
         let mut rows = pooled::Rows::default();
-        let names =
-            if outcome == "lab" { vec!["Intercept", "age", "sex"] } else { vec!["Intercept", "age", "sex", "lab"] };
-        for (_, row) in data::covid() {
-            let number = |column: &str| match row.get(column).map(String::as_str) {
-                None => 1.0,
-                Some("true") => 1.0,
-                Some("false") => 0.0,
-                Some(text) => text.parse().expect("a number"),
-            };
-            rows.x.push(names.iter().map(|column| number(column)).collect());
-            rows.y.push(number(outcome));
+        for (_, row) in of {
+            rows.x.push(columns.iter().map(|column| number(row, column)).collect());
+            rows.y.push(number(row, outcome));
             rows.offset.push(0.0);
             rows.weight.push(1.0);
         }
-        let (found, expected) = (pooled::fit(family, &rows).expect("a fit"), data::reference(name));
+        rows
+    };
+    let held = |name: &str, columns: &[&str], family: Family, rows: &pooled::Rows| {
+        let (found, expected) = (pooled::fit(family, rows).unwrap_or_else(|| panic!("{name}")), data::reference(name));
         // Those of the linear model there are HC1.
-        let (n, p) = (rows.y.len() as f64, names.len() as f64);
+        let (n, p) = (rows.y.len() as f64, columns.len() as f64);
         let by = if family == Family::Gaussian { (n / (n - p)).sqrt() } else { 1.0 };
         let robust: Vec<f64> = found.sandwich(|row| row).iter().map(|error| by * error).collect();
         let parts = [(&found.estimates, "estimates"), (&found.errors(), "errors"), (&robust, "robust")];
-        for (at, column) in names.iter().enumerate() {
+        for (at, column) in columns.iter().enumerate() {
+            // What is nearly 0 is known as well as its error.
+            let unit = expected["errors"][column].as_f64().expect("an error");
             for (found, part) in parts.into_iter().filter(|(_, part)| !expected[part].is_null()) {
-                let expected = expected[part][column].as_f64().expect("a number");
-                assert!(
-                    (found[at] / expected - 1.0).abs() < 1e-8,
-                    "{name}, {part}, {column}: {} for {expected}",
-                    found[at]
-                );
+                let (found, expected) = (found[at], expected[part][column].as_f64().expect("a number"));
+                let off = (found - expected).abs() / expected.abs().max(unit);
+                assert!(off < 1e-8, "{name}, {part}, {column}: {found} for {expected}");
             }
         }
+        found.theta
     };
-    of("covid, linear", "lab", Family::Gaussian);
-    of("covid, logit", "death", Family::Binomial);
-    of("covid, gamma", "los", Family::Gamma);
-    of("covid, poisson", "los", Family::Poisson);
+    held("covid, linear", &COVID[..3], Family::Gaussian, &rows(&covid, &COVID[..3], "lab"));
+    for (name, outcome, family) in [
+        ("covid, logit", "death", Family::Binomial),
+        ("covid, gamma", "los", Family::Gamma),
+        ("covid, poisson", "los", Family::Poisson),
+    ] {
+        held(name, &COVID, family, &rows(&covid, &COVID, outcome));
+    }
+    for (name, family) in [("heart, probit", Family::Probit), ("heart, cloglog", Family::Cloglog)] {
+        held(name, &HEART, family, &rows(&heart, &HEART, "disease"));
+    }
+    let of_lab = rows(&covid, &COVID[..3], "lab");
+    let weight = covid.iter().map(|(_, row)| number(row, "los") + 1.0).collect();
+    held("covid, weighted", &COVID[..3], Family::Gaussian, &pooled::Rows { weight, ..of_lab });
+    let of_stay = rows(&covid, &COVID, "los");
+    let offset = covid.iter().map(|(_, row)| number(row, "age").ln()).collect();
+    held("covid, offset", &COVID, Family::Poisson, &pooled::Rows { offset, ..of_stay });
+    let columns = ["Intercept", "age", "sex", "medical_condition"];
+    let theta = held("visits, theta known", &columns, Family::NegativeBinomial, &rows(&visits, &columns, "visits"));
+    let alpha = data::reference("visits, negative binomial")["estimates"]["alpha"].as_f64().expect("a number");
+    assert!(theta.is_some_and(|theta| (theta * alpha - 1.0).abs() < 1e-8), "{theta:?} for {}", 1.0 / alpha);
 }

@@ -28,7 +28,7 @@ const GRIDS: [(&str, &[f64]); 3] = [
 ];
 
 /// Levels of confidence, with the normal points of their intervals.
-const CONFIDENCE: [(f64, f64); 3] =
+pub const CONFIDENCE: [(f64, f64); 3] =
     [(0.95, 1.959_963_984_540_054), (0.9, 1.644_853_626_951_472_2), (0.99, 2.575_829_303_548_900_4)];
 
 #[derive(Debug, Clone)]
@@ -148,7 +148,7 @@ proptest! {
 }
 
 /// The patients of a file, along a grid.
-fn known(patients: &[super::Patient], ends: &[f64]) -> Vec<Patient> {
+pub fn known(patients: &[super::Patient], ends: &[f64]) -> Vec<Patient> {
     let sites: BTreeSet<&str> = patients.iter().map(|of| of.site.as_str()).collect();
     let patient = |of: &super::Patient| {
         let interval = plain::interval(ends, f64::from(of.time));

@@ -4,6 +4,7 @@ mod cells;
 mod clusters;
 mod columns;
 mod groups;
+mod influence;
 mod lists;
 mod models;
 mod steps;

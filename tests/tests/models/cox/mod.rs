@@ -6,6 +6,7 @@ mod refused;
 mod rows;
 mod shared;
 mod two_stage;
+mod usual;
 
 use bocage_coordinator::api::types::AnalysisResult;
 use bocage_tests::federation::{Federation, Gate, block, number};

@@ -1,9 +1,5 @@
 //! A no in a column of one dataset's source, and the other datasets of the node.
 
-use std::collections::BTreeMap;
-
-use proptest::prelude::*;
-
 use super::*;
 use crate::custodian::data::usable;
 
@@ -131,62 +127,4 @@ fn a_snapshot_that_knows_no_strangers_is_taken_again_before_it_speaks_for_all() 
     fs::write(path, serde_json::to_vec(&Manifest { ids: earlier, ..taken }).unwrap()).unwrap();
     assert!(usable(&config, &config.datasets["register"]).unwrap_err().contains("in its own dataset alone"));
     assert_eq!(clinic.count(&clinic.custodian()), PATIENTS - 2);
-}
-
-/// Who is out, and how they said so: by the list, by their own dataset, by another one.
-type Outs = BTreeMap<u64, u8>;
-
-/// What leaves of a question where those who are out have values that `with` moves.
-fn parts(outs: &Outs, with: u64, text: &str) -> Vec<bocage_protocol::release::Part> {
-    let of = |way: u8| outs.iter().filter(move |(_, own)| **own == way).map(|(i, _)| *i).collect::<Vec<u64>>();
-    let clinic = clinic(NO, &of(2));
-    clinic.site.edit_config(
-        "source = { kind = \"csv\", path = \"heart.csv\" }",
-        &format!("source = {{ kind = \"csv\", path = \"heart.csv\" }}\n{NO}"),
-    );
-    let text_of = fs::read_to_string(clinic.site.path("node.toml")).unwrap();
-    fs::write(clinic.site.path("node.toml"), format!("{text_of}\n{LIST}")).unwrap();
-    let lines: Vec<String> = of(0).iter().map(|i| format!("p{i},,")).collect();
-    clinic.list(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let own = of(1);
-    let row = |i: u64| {
-        let moved = if outs.contains_key(&i) { with } else { 0 };
-        let (age, sex, chol) = (30 + (i + moved) % 60, (i + moved) % 2, 180 + (i * 7 + moved) % 100);
-        format!("p{i},{age},{sex},{chol},{}\n", if own.contains(&i) { "no" } else { "yes" })
-    };
-    let rows: String = (0..PATIENTS).map(row).collect();
-    fs::write(clinic.site.path("heart.csv"), format!("patient,age,sex,chol,consent\n{rows}")).unwrap();
-    let custodian = clinic.custodian();
-    released(&custodian, &custodian.round(&clinic.site.request(&clinic.site.study_of(text)))).parts
-}
-
-fn questions() -> impl Strategy<Value = String> {
-    let table = (1u32..4, 35u32..85, prop::sample::select(vec!["count", "mean(chol)", "share(age > 50)", "sd(age)"]))
-        .prop_map(|(keys, cut, show)| {
-            let by = ["'sex'".to_owned(), format!("'cut(age, {cut})'"), format!("'sex', 'cut(age, {cut})'")];
-            format!("table = {{ by = [{}], show = ['{show}'] }}", by[keys as usize - 1])
-        });
-    let other = prop::sample::select(vec![
-        "table = { by = ['discovered(sex)'], show = ['count'] }",
-        "crosstab = { rows = 'sex', columns = 'cut(age, 60)' }",
-        "table = { show = ['count', 'mean(chol)'], by = ['cut(chol, 200, 230)'] }",
-    ]);
-    let filter = proptest::option::of(30u32..70).prop_map(|age| age.map(|age| format!("where = 'age > {age}'\n")));
-    (prop_oneof![3 => table, 2 => other.prop_map(str::to_owned)], filter).prop_map(|(analysis, filter)| {
-        let filter = filter.unwrap_or_default();
-        format!("title = 't'\npurpose = 'scientific_research'\ndataset = 'heart@1'\nmin_sites = 1\n{filter}[[analysis]]\nname = 'a'\n{analysis}\n")
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
-
-    #[test]
-    fn who_is_out_by_whatever_list_or_column_influences_no_answer(
-        outs in proptest::collection::btree_map(0..PATIENTS, 0u8..3, 1..40),
-        with in 1u64..50,
-        text in questions(),
-    ) {
-        prop_assert_eq!(parts(&outs, 0, &text), parts(&outs, with, &text));
-    }
 }

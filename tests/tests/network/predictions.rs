@@ -57,6 +57,34 @@ fn a_second_study_finds_the_published_model_as_it_should_be_on_the_rows_of_the_f
 }
 
 #[test]
+fn hazards_that_one_study_found_order_the_patients_of_the_next_unless_its_folder_was_edited() {
+    let lab = Lab::new(EXE);
+    let _network = everyone(&lab);
+    let path = |name: &str| lab.path(name).to_str().expect("UTF-8").to_owned();
+    let fitted = "[[analysis]]\nname = \"risk\"\n\
+                  cox = { formula = \"surv(age, thalach >= 130) ~ trestbps\", ties = \"breslow\" }\n";
+    std::fs::write(lab.path("first.toml"), study("5m") + fitted).expect("a study");
+    run(&lab, &["study", "run", &path("first.toml"), "--out", &path("first")]);
+    let asked = "[models.fit]\nfrom = \"first\"\nanalysis = \"risk\"\n\
+                 [[analysis]]\nname = \"ratios\"\ntable = { by = [\"cut(predict(fit), 1)\"], show = [\"count\"] }\n";
+    std::fs::write(lab.path("second.toml"), study("5m") + asked).expect("a study");
+    let told = run(&lab, &["study", "check", &path("second.toml")]);
+    assert!(told.contains("of trestbps with coefficients that the study names"), "{told}");
+    run(&lab, &["study", "run", &path("second.toml"), "--out", &path("second")]);
+    let read = |name: &str| std::fs::read_to_string(lab.path(name)).expect("a file of the folder");
+    let result: Value = serde_json::from_str(&read("second/result.json")).expect("JSON");
+    let counts: Vec<u64> = rows(analysis(&result, "ratios")).iter().filter_map(|row| row[1].as_u64()).collect();
+    assert!(counts.iter().sum::<u64>() > 300, "{result:#}");
+    // What was edited since is no answer to go by.
+    std::fs::write(lab.path("first/result.json"), read("first/result.json") + " ").expect("an edited answer");
+    let output = lab.run(&["study", "check", &path("second.toml")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let wanted = "models.fit.from: its result.json is not the file that was signed with the folder\n  hint: ";
+    assert!(said.contains(wanted), "{said}");
+}
+
+#[test]
 fn one_study_fits_a_model_and_then_asks_what_reads_it_as_two_studies_would() {
     let lab = Lab::new(EXE);
     let _network = everyone(&lab);

@@ -345,10 +345,13 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
         .into_iter()
         .map(|name| {
             let begins = lower.len() >= 3 && name.len() >= 3 && (lower.starts_with(name) || name.starts_with(&lower));
-            (if begins { 0 } else { strsim::damerau_levenshtein(&lower, name) }, name)
+            let distance = strsim::damerau_levenshtein(&lower, name);
+            // Two letters that changed places are rather meant than a beginning.
+            let swapped = distance == 1 && strsim::levenshtein(&lower, name) == 2;
+            ((!swapped, if begins { 0 } else { distance }), name)
         })
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min_by_key(|(distance, _)| *distance)
+        .filter(|((_, distance), name)| *distance <= 1 + name.len() / 4)
+        .min_by_key(|(order, _)| *order)
         .map(|(_, name)| name)
 }
 
@@ -492,5 +495,6 @@ mod tests {
         assert_eq!(nearest("cholesterol", ["age", "chol"]), Some("chol"));
         assert_eq!(nearest("ag", ["age", "chol"]), Some("age"));
         assert_eq!(nearest("weight", ["age", "chol"]), None);
+        assert_eq!(nearest("form", ["formula", "from"]), Some("from"));
     }
 }

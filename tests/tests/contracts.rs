@@ -207,6 +207,13 @@ fn a_draft_is_checked_compared_and_its_problems_are_told_all_at_once() {
         code == Some(0) && out.starts_with("a.toml: no problems: heart@1 (") && out.ends_with(" 14 columns\n"),
         "{out}"
     );
+    let several = std::fs::read_to_string(tests().join("golden/drafts/person.toml")).expect("a draft");
+    write("several.toml", &several);
+    let (code, out, _) = run(&["check", "several.toml"]);
+    assert!(code == Some(0) && out.contains("\n  note: a patient can have several rows: no total leaves"), "{out}");
+    write("several.toml", &several.replace("# one_row_per_subject", "one_row_per_subject"));
+    let (code, out, _) = run(&["check", "several.toml"]);
+    assert!(code == Some(0) && out.lines().count() == 1, "{out}");
     let b = golden.replace("type = \"int\"\nrange = [0, 80]", "type = \"int\"\nrange = [0, 75]\nunit = \"a\"");
     assert_ne!(b, golden);
     write("b.toml", &format!("{b}\n[[rule]]\nname = \"young\"\ncheck = \"age < 75\"\n"));

@@ -161,6 +161,8 @@ fn a_list_is_followed_while_the_node_runs(hashed: bool) {
     assert!(code == Some(0) && said.contains("2 of 2 listed patients are in the snapshot; 11 others"), "{said}");
     let (_, said, _) = clinic.lab.at_node(SITE, &["datasets", "show", "heart"]);
     assert!(said.contains("2 of 2 listed patients are in the snapshot"), "{said}");
+    let (_, said, _) = clinic.lab.at_node(SITE, &["datasets", "list"]);
+    assert!(said.contains("; 2 patients opted out\n"), "{said}");
 }
 
 #[test]

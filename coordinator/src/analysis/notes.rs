@@ -1,5 +1,6 @@
 //! What a reader of a combined answer must know, in words. Only contract words, site ids and statuses: never a site's number.
 
+use bocage_protocol::PublicError;
 use bocage_protocol::analysis::TableSpec;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::Measure;
@@ -171,7 +172,29 @@ fn silent_sites(answers: &[SiteAnswer<'_>]) -> Vec<String> {
         Answer::Refused(error) => Some(format!("{} refused: {} ({})", a.site, error.message, error.code)),
         Answer::Missing => Some(format!("{} is missing: it did not answer before the deadline", a.site)),
     };
-    answers.iter().filter_map(silent).collect()
+    answers.iter().filter_map(silent).chain(hints(answers)).collect()
+}
+
+/// So many sites are named beside a hint.
+const NAMED: usize = 5;
+
+/// What sites that refused say could be done, each hint once.
+fn hints(answers: &[SiteAnswer<'_>]) -> Vec<String> {
+    let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+    for answer in answers {
+        let Answer::Refused(PublicError { hint: Some(hint), .. }) = answer.answer else { continue };
+        match all.iter_mut().find(|(known, _)| known == hint) {
+            Some((_, sites)) => sites.push(answer.site.as_str()),
+            None => all.push((hint, vec![answer.site.as_str()])),
+        }
+    }
+    let said = |(hint, sites): (&str, Vec<&str>)| {
+        let more = sites.len().saturating_sub(NAMED);
+        let named = sites[..sites.len() - more].join(", ");
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("hint of {named}{more}: {hint}")
+    };
+    all.into_iter().map(said).collect()
 }
 
 fn too_few(asked: usize, answered: usize, min_sites: u32) -> String {
@@ -209,9 +232,22 @@ fn nothing_to_contribute(site: &str, name: &str, measure: &Measure, threshold: u
 #[cfg(test)]
 mod tests {
     use bocage_protocol::analysis::{Show, Shown};
+    use bocage_protocol::error::ErrorCode;
     use bocage_protocol::release::Count;
 
     use super::*;
+
+    #[test]
+    fn each_hint_of_sites_that_refused_is_said_once_after_all_refusals() {
+        let sites: Vec<SiteId> = (0..8).map(|at| format!("site-{at}").parse().unwrap()).collect();
+        let few = PublicError::new(ErrorCode::TooFewForModel, "`score` varies too little").hint("cut(score, 1, 2)");
+        let no = PublicError::new(ErrorCode::PolicyRefused, "not for this purpose");
+        let answer = |(at, site)| SiteAnswer { site, answer: Answer::Refused(if at == 1 { &no } else { &few }) };
+        let notes = silent_sites(&sites.iter().enumerate().map(answer).collect::<Vec<_>>());
+        assert_eq!(notes[1], "site-1 refused: not for this purpose (policy_refused)");
+        let hint = "hint of site-0, site-2, site-3, site-4, site-5 and 2 more: cut(score, 1, 2)";
+        assert_eq!(notes[8..], [hint]);
+    }
 
     #[test]
     fn a_measure_to_which_only_a_number_was_given_is_called_by_its_heading() {

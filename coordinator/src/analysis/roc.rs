@@ -50,6 +50,16 @@ struct Area {
     to: f64,
 }
 
+/// What is said where any area is possible.
+const NOTHING: &str = "no area: anything from 0 to 1 is possible, since at no edge of the grid is it known who lies above it (a site with few patients makes one bin of all); a grid of fewer edges, of which each class has k patients between any two, may help";
+
+impl Area {
+    /// Whether not every area is as possible.
+    fn says_something(&self) -> bool {
+        self.least > 0.0 || self.most < 1.0
+    }
+}
+
 impl RocDriver {
     pub(super) fn new(setting: Setting, spec: &RocSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
         let cells = plan.grid().map(|grid| grid.cells());
@@ -89,9 +99,13 @@ impl RocDriver {
         let lines = [Class::Without, Class::With].map(|class| self.line(&counted, class));
         let open = [Class::Without, Class::With].map(|class| self.open(&counted, class));
         let area = if enough { area(&open, self.z) } else { None };
+        let told = area.filter(Area::says_something);
+        if area.is_some() && told.is_none() {
+            notes.push(NOTHING.to_owned());
+        }
         let reason = if enough { HiddenReason::NotAllExact } else { HiddenReason::TooFewSites };
         let mut block = Statistics::new(COLUMNS);
-        let of = |number: fn(&Area) -> f64| area.as_ref().map(number);
+        let of = |number: fn(&Area) -> f64| told.as_ref().map(number);
         let numbers = [of(|a| a.value), of(|a| a.from), of(|a| a.to), of(|a| a.least), of(|a| a.most)];
         block.row(&["area under the curve"], &numbers, reason);
         let mut result = self.setting.result(block.block(), notes);
@@ -232,7 +246,15 @@ mod tests {
             Line { least, most }
         };
         let found = area(&[open(&without), open(&with)], 1.0).unwrap();
+        assert!(found.says_something());
         assert!(found.least <= exact.least && exact.most <= found.most && found.least < found.most);
         assert_eq!(area(&[without, line(&[0, 0, 0, 0])], 1.0), None);
+    }
+
+    #[test]
+    fn one_bin_of_all_says_nothing_of_an_area() {
+        let one = |n: u64| Line { least: vec![n, 0, 0], most: vec![Some(n); 3] };
+        let found = area(&[one(40), one(30)], 1.0).unwrap();
+        assert_eq!((found.least, found.most, found.says_something()), (0.0, 1.0, false));
     }
 }

@@ -170,6 +170,12 @@ fn put_together(materials: &Materials, (key, coordinator): (&SecretKey, String))
 /// # Errors
 /// Everything that is not as it was signed, or contradicts itself.
 pub fn verify_folder(dir: &Path, known: Known) -> Result<Verified, ClientError> {
+    if dir.is_file() {
+        let folder = dir.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let problem = Problem::new(&dir.display().to_string(), "", "a file, and a report is a folder");
+        let hint = format!("name the folder that it lies in: bocage study verify {}", folder.display());
+        return Err(Problems::from(problem.hint(hint)).into());
+    }
     let manifest = read_file(&dir.join(MANIFEST), 2 * limits::REPORT_MANIFEST_BYTES + 1024)?;
     let read = |name: &str, bytes: u64| {
         let cannot = |reason: ErrorKind| match reason {

@@ -20,7 +20,7 @@ use crate::config::environment::read_release_key;
 use crate::config::{Config, Dataset};
 use crate::custodian::data::usable;
 use crate::custodian::ledger::{Ledger, Pin};
-use crate::custodian::optout::{Known, OfList, Room, known};
+use crate::custodian::optout::known;
 use crate::custodian::others::looked_into;
 use crate::custodian::schedule::{longest_wait_secs, wait_secs};
 use crate::custodian::snapshot::{self, Held, Manifest};
@@ -36,6 +36,8 @@ struct Listed {
     snapshot_at: Option<String>,
     rows: Option<u64>,
     subjects: Option<u32>,
+    /// How many of them opted out, by list or column, where they can and it is known.
+    opted_out: Option<usize>,
     /// Why there is no usable snapshot.
     problem: Option<String>,
     /// What became of an ingest that has not succeeded.
@@ -50,6 +52,10 @@ struct Listed {
 /// Where standard output fails.
 pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
     let custodian = config.custodian();
+    let key = read_release_key(&config.release_key_file).ok();
+    let opted_out = |dataset: &Dataset, manifest: &Manifest| {
+        key.as_ref().and_then(|key| Some(known(&custodian, dataset, manifest, key).ok()??.opted_out))
+    };
     let listed: Vec<Listed> = config
         .datasets
         .values()
@@ -66,6 +72,7 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 snapshot_at: manifest.as_ref().map(|m| m.created_at.to_string()),
                 rows: manifest.as_ref().map(|m| m.rows),
                 subjects: manifest.as_ref().map(|m| m.subjects),
+                opted_out: manifest.as_ref().and_then(|m| opted_out(dataset, m)),
                 problem,
                 damaged: manifest.as_ref().and_then(|m| m.report.bad_lines.damaged.sentence()),
                 ingest: unfinished(&custodian.state.snapshots(), &dataset.name).map(|attempt| attempt.sentence()),
@@ -83,6 +90,7 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 "snapshot_at",
                 "rows",
                 "subjects",
+                "opted_out",
                 "problem",
                 "ingest",
                 "damaged",
@@ -90,12 +98,9 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
             listed.into_iter().map(|l| {
                 let text = |n: Option<String>| n.unwrap_or_default();
                 let (rows, subjects) = (l.rows.map(|n| n.to_string()), l.subjects.map(|n| n.to_string()));
-                let snapshot = [text(l.snapshot), text(l.snapshot_at), text(rows), text(subjects), text(l.problem)];
-                [l.name, l.contract, l.contract_hash]
-                    .into_iter()
-                    .chain(snapshot)
-                    .chain([text(l.ingest), text(l.damaged)])
-                    .collect()
+                let opted_out = l.opted_out.map(|n| n.to_string());
+                let snapshot = [l.snapshot, l.snapshot_at, rows, subjects, opted_out, l.problem, l.ingest, l.damaged];
+                [l.name, l.contract, l.contract_hash].into_iter().chain(snapshot.map(text)).collect()
             }),
         ),
         Format::Text => print(|out| {
@@ -103,7 +108,11 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 write!(out, "{}  {} ({})  ", l.name, l.contract, &l.contract_hash[..12])?;
                 match (&l.snapshot_at, l.rows, l.subjects, &l.problem) {
                     (Some(at), Some(rows), Some(subjects), _) => {
-                        writeln!(out, "snapshot of {at}: {}", rows_of(rows, subjects))?;
+                        write!(out, "snapshot of {at}: {}", rows_of(rows, subjects))?;
+                        match l.opted_out {
+                            Some(n) => writeln!(out, "; {} opted out", counted(n, "patient"))?,
+                            None => writeln!(out)?,
+                        }
                     }
                     (.., problem) => writeln!(out, "no snapshot: {}", problem.as_deref().unwrap_or_default())?,
                 }
@@ -199,20 +208,12 @@ pub(super) fn held_against(
     Ok(())
 }
 
-/// How much of the list of opt-outs fits a snapshot.
+/// How many opted out of a snapshot.
 pub(super) fn optouts(out: &mut dyn Write, config: &Config, dataset: &Dataset, manifest: &Manifest) -> io::Result<()> {
     let Ok(key) = read_release_key(&config.release_key_file) else { return Ok(()) };
     match known(&config.custodian(), dataset, manifest, &key) {
         Ok(None) => Ok(()),
-        Ok(Some(Known { listed: Some(OfList { patients, found }), room: Room { drawn, most, .. } })) => {
-            writeln!(
-                out,
-                "opt-outs     {found} of {patients} listed patients are in the snapshot; {drawn} others, {most} at most, leave with them"
-            )
-        }
-        Ok(Some(Known { listed: None, room: Room { drawn, most, .. } })) => {
-            writeln!(out, "opt-outs     {drawn} patients, {most} at most, leave with those who opted out")
-        }
+        Ok(Some(known)) => writeln!(out, "opt-outs     {known}"),
         Err(error) => writeln!(out, "opt-outs     {}", error.to_string().lines().next().unwrap_or_default()),
     }
 }

@@ -215,6 +215,10 @@ fn what_is_not_in_the_language_is_refused_by_name() {
         ("age", "expected a condition, found an integer"),
         ("age = 'x'", "an integer cannot be compared with a text"),
         ("seen > 3", "a date cannot be compared with an integer"),
+        (
+            "days_between(seen, '2020-01-31') > 3",
+            "found a date and a text\n  hint: write date '2020-01-31': quotes alone make a text",
+        ),
         ("age in (select 1)", "not part of the study language"),
         ("age > (select max(age) from heart)", "not part of the study language"),
         ("cast(age as text) = '3'", "not part of the study language"),

@@ -211,17 +211,20 @@ fn typed(expr: &Expr, columns: Columns<'_>) -> Typed {
             Ok(Type::Float)
         }
         Expr::Apply { of, .. } => number(of).map(|_| Type::Float),
-        Expr::Between { from, to, .. } => {
-            let from = typed(from, columns)?;
-            match typed(to, columns)? {
-                to if to == from && matches!(to, Type::Date | Type::Datetime) => Ok(Type::Float),
-                to => Err(TypeProblem::new(format!(
-                    "a difference needs two dates, found {} and {}",
-                    from.name(),
-                    to.name()
-                ))),
+        Expr::Between { from, to, .. } => match (typed(from, columns)?, typed(to, columns)?) {
+            (a, b) if a == b && matches!(a, Type::Date | Type::Datetime) => Ok(Type::Float),
+            (a, b) => {
+                let found = format!("a difference needs two dates, found {} and {}", a.name(), b.name());
+                let problem = TypeProblem::new(found);
+                Err(match [from, to].map(|end| end.as_ref()) {
+                    [Expr::Literal(Literal::Text(text)), _] | [_, Expr::Literal(Literal::Text(text))] => {
+                        let moment = if [a, b].contains(&Type::Datetime) { "timestamp" } else { "date" };
+                        problem.hint(format!("write {moment} '{text}': quotes alone make a text"))
+                    }
+                    _ => problem,
+                })
             }
-        }
+        },
         Expr::Case { branches, otherwise } => {
             if branches.is_empty() {
                 return Err(TypeProblem::new("`case` needs a `when`"));

@@ -157,6 +157,21 @@ fn a_class_that_is_too_small_leaves_its_site_out_and_without_sites_there_is_no_a
 }
 
 #[test]
+fn hospitals_that_make_one_bin_of_all_have_no_area_together() {
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut few = data::covid();
+    few.retain(|(site, row)| {
+        let seen = seen.entry((site.clone(), row["death"].clone())).or_default();
+        *seen += 1;
+        *seen <= 15
+    });
+    let result = evaluated(&data::by_site(COVID, &few), MODEL, ASKED, Gate::USUAL);
+    assert!(result.block.rows[0][1..].iter().all(|value| *value == Value::Null), "{:?}", result.block);
+    let said = "curve: no area: anything from 0 to 1 is possible";
+    assert!(result.notes.iter().any(|note| note.starts_with(said)), "{:?}", result.notes);
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_said_with_what_to_write() {
     let federation = data::by_site(COVID, &data::covid());
     for (asked, problem) in [

@@ -76,7 +76,7 @@ fn a_site_that_is_not_in_the_fit_is_held_against_none_and_is_named() {
     let federation = data::by_site(HEART, &data::heart());
     let result = federation.run(&format!("[[analysis]]\nname = \"m\"\nmodel = {{ {text} }}"), Gate::USUAL).remove(0);
     let told = |said: &str| assert!(result.notes.iter().any(|note| note == said), "{:?}", result.notes);
-    told("no contrast `gone`: `hungary` is not in the fit");
+    told("`hungary` is not in the fit, so there is no contrast `gone`");
     let contrasts = block(&result, "contrasts");
     assert_eq!(contrasts.rows.len(), 1);
     let alone = number(&result.block, "site[long-beach]", "estimate");

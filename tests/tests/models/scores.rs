@@ -15,6 +15,8 @@ const CONTRACT: &str = r#"
         { name = "treated", type = "bool" },
         { name = "days", type = "int", range = [0, 400] },
         { name = "died", type = "bool" },
+        { name = "stage2", type = "int", range = [0, 1] },
+        { name = "stage3", type = "int", range = [0, 1] },
     ]
 "#;
 
@@ -28,7 +30,7 @@ struct Row {
 /// Two sites of 120 patients. `change` is of each patient by their place at their site, 24 of each score.
 fn sites(change: impl Fn(usize, &mut Row)) -> Federation {
     let site = |from: usize| {
-        let mut text = "score,dose,x,treated,days,died\n".to_owned();
+        let mut text = "score,dose,x,treated,days,died,stage2,stage3\n".to_owned();
         for i in 0..120 {
             let mut row = Row { score: i % 5, dose: [0.0, 2.5, 5.0][i % 3], treated: i / 5 % 2 == 0 };
             change(i, &mut row);
@@ -37,7 +39,8 @@ fn sites(change: impl Fn(usize, &mut Row)) -> Federation {
             let died = (i * 7 + from) % 11 < 5;
             let days = if died { 1 + (i * 37 + from) % 300 } else { 365 };
             let x = score as f64 + ((i * 13 + from) % 17) as f64 / 4.0 - 3.0 + f64::from(u8::from(treated));
-            let _ = writeln!(text, "{score},{dose},{x},{treated},{days},{died}");
+            let [stage2, stage3] = [2, 3].map(|stage| u8::from(score == stage));
+            let _ = writeln!(text, "{score},{dose},{x},{treated},{days},{died},{stage2},{stage3}");
         }
         text
     };
@@ -110,4 +113,28 @@ fn one_end_of_follow_up_for_all_is_no_reason_to_refuse_a_cox_model() {
     // The test of proportionality sums times: there they must differ among those without the event, too.
     let tested = "cox = { formula = \"surv(days, died) ~ (score >= 3) + treated\", proportionality = \"identity\" }";
     is_refused(&sites, Gate::USUAL, tested, "north refused: `days` varies too little on one side of `the outcome`");
+}
+
+#[test]
+fn what_excludes_each_other_is_one_category_as_the_refusal_writes_it() {
+    let sites = sites(|_, _| {});
+    let of_numbers =
+        ("stage2 + stage3 + score", "`stage2` and `stage3` vary too little together; `score` varies too little");
+    let of_conditions = (
+        "(score = 1) + (dose > 3) + (score = 4)",
+        "`score = 1 = true` and `score = 4 = true` vary too little together",
+    );
+    for (terms, why) in [of_numbers, of_conditions] {
+        let result = run(&sites, Gate::USUAL, &format!("model = {{ formula = \"x ~ {terms}\" }}"));
+        for site in ["north", "south"] {
+            let said = format!("{site} refused: {why} (too_few_for_model)");
+            assert!(result.notes.contains(&said), "{said}: {:?}", result.notes);
+        }
+        let hints: Vec<&String> = result.notes.iter().filter(|note| note.starts_with("hint of ")).collect();
+        let [hint] = hints.as_slice() else { panic!("one for both: {hints:?}") };
+        let (named, category) = hint.split_once(" are one category: ").expect("a category");
+        assert!(named.starts_with("hint of north, south: columns that exclude each other"), "{hint}");
+        let (category, _) = category.split_once("; ").expect("and what else helps");
+        is_answered(&sites, Gate::USUAL, &format!("model = {{ formula = \"x ~ {category}\" }}"), &["(intercept)"]);
+    }
 }

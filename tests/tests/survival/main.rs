@@ -385,3 +385,26 @@ fn where_too_much_is_hidden_there_is_no_test_and_the_answer_says_why() {
     assert!(said("no log-rank test stratified by site: 1 of 3 sites show every line"), "{:?}", result.notes);
     assert!(said("the log-rank tests leave out 2 groups of which no site shows events"), "nobody has these codes");
 }
+
+#[test]
+fn where_sites_keep_one_interval_of_many_there_is_no_test() {
+    // Of each group 15 have the event at each site, and 15 are lost: no site can tell two parts of the follow-up.
+    let patient = |i: usize| Patient {
+        site: format!("site-{}", i / 60),
+        time: 20 + 50 * (i % 15) as u32 + (i % 2) as u32,
+        status: (i % 30 < 15).into(),
+        part: (i % 60 >= 30).into(),
+    };
+    let federation = federation(&(0..180).map(patient).collect::<Vec<_>>(), |_, patient| patient.site.clone());
+    let result = run(&federation, &asked(MONTHS, BY), Gate::USUAL);
+    for (title, why) in [
+        ("log-rank test", "no log-rank test of all patients as one: all sites share 1 of 30 intervals"),
+        ("log-rank test, stratified by site", "no log-rank test stratified by site: each site keeps 1 of 30 intervals"),
+    ] {
+        assert!(column(block(&result, title), "", "value").iter().take(3).all(Option::is_none), "{title}");
+        assert!(result.notes.iter().any(|note| note.starts_with(why)), "{:?}", result.notes);
+    }
+    // Who asks for one interval compares how many have the event.
+    let result = run(&federation, &asked("grid = [900]", BY), Gate::USUAL);
+    assert!(column(block(&result, "log-rank test"), "", "value")[0].is_some(), "{:?}", result.notes);
+}

@@ -1,5 +1,7 @@
 //! Combinations of a model's coefficients: estimates of single ones, Wald's test of several together.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bocage_protocol::analysis::{Contrast, ModelSpec, Weighted};
 use bocage_protocol::ids::SiteId;
 use nalgebra::{DMatrix, DVector};
@@ -29,22 +31,34 @@ pub(super) fn estimated(ratio: Option<&str>, spec: &ModelSpec, found: &Estimates
     Some(block)
 }
 
-/// Why a contrast that holds sites against each other is not given: one of them is not in the fit.
-pub(super) fn without_sites<'a>(spec: &'a ModelSpec, found: &'a Estimates) -> impl Iterator<Item = String> + 'a {
-    spec.contrasts.iter().filter_map(|contrast| {
-        let site = absent(contrast, found)?;
-        Some(format!("no contrast `{}`: `{site}` is not in the fit", contrast.label))
-    })
+/// Which sites are not in the fit, each with the contrasts that are not given since they hold it against others.
+pub(super) fn without_sites(spec: &ModelSpec, found: &Estimates) -> Vec<String> {
+    let mut lost: BTreeMap<&SiteId, Vec<String>> = BTreeMap::new();
+    for contrast in &spec.contrasts {
+        for site in absent(contrast, found) {
+            lost.entry(site).or_default().push(format!("`{}`", contrast.label));
+        }
+    }
+    let said = |(site, contrasts): (&SiteId, Vec<String>)| {
+        let contrasts = if let [one] = contrasts.as_slice() {
+            format!("contrast {one}")
+        } else {
+            format!("contrasts {}", contrasts.join(", "))
+        };
+        format!("`{site}` is not in the fit, so there is no {contrasts}")
+    };
+    lost.into_iter().map(said).collect()
 }
 
-/// The first site of a contrast that is not in the fit.
-fn absent<'a>(contrast: &'a Contrast, found: &Estimates) -> Option<&'a SiteId> {
-    contrast.combinations.iter().flatten().filter_map(Weighted::site).find(|site| !found.sites.contains(site))
+/// The sites of a contrast that are not in the fit.
+fn absent<'a>(contrast: &'a Contrast, found: &Estimates) -> BTreeSet<&'a SiteId> {
+    let named = contrast.combinations.iter().flatten().filter_map(Weighted::site);
+    named.filter(|site| !found.sites.contains(site)).collect()
 }
 
 /// The contrasts of what is in the fit.
 fn there<'a>(spec: &'a ModelSpec, found: &'a Estimates) -> impl Iterator<Item = &'a Contrast> {
-    spec.contrasts.iter().filter(|contrast| absent(contrast, found).is_none())
+    spec.contrasts.iter().filter(|contrast| absent(contrast, found).is_empty())
 }
 
 /// (L β)ᵀ (L C Lᵀ)⁻¹ L β, of those contrasts that are several combinations each.

@@ -61,7 +61,9 @@ impl<'a> ColumnRow<'a> {
                 ((Err((None, _)), _), Some(table)) => of_measure(table),
                 (present, _) => present,
             },
-            (None, Some(block)) => of_measure(block),
+            (None, Some(block)) if self.quantiles.is_some() => of_measure(block),
+            // Where it is not asked how many have no value, none can be missing.
+            (None, Some(block)) => (found(block, 0, 0), Ok(Value::Count(0))),
             (None, None) => match self.levels {
                 Some(block) => of_levels(block),
                 None => (Err((None, HiddenReason::TooFewSites)), Err((None, HiddenReason::TooFewSites))),
@@ -153,11 +155,8 @@ fn of_share(block: &Block) -> (Found, Found) {
     }
 }
 
-/// From a mean: `n` rows have a value where it is shown, the rest may or may not. A count alone is of a column that cannot be missing.
+/// From a mean: `n` rows have a value where it is shown, the rest may or may not.
 fn of_measure(block: &Block) -> (Found, Found) {
-    if block.columns.len() == 1 {
-        return (found(block, 0, 0), Ok(Value::Count(0)));
-    }
     let Some(coverage) = block.coverage.first() else {
         let reason = block.hidden.iter().map(|hidden| hidden.reason).next_back().unwrap_or(HiddenReason::TooFewSites);
         return (Err((None, reason)), Err((None, reason)));

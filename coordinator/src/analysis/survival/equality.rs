@@ -32,26 +32,40 @@ pub(super) fn tests(
     if !absent.is_empty() {
         notes.push(format!("the log-rank tests leave out {} groups of which no site shows events", absent.len()));
     }
-    let pooled = pooled(&tested, min_sites);
-    if pooled.is_none() {
-        notes.push(
-            "no log-rank test of all patients as one: it needs the same sites in every group, with no line of fewer than k".to_owned(),
-        );
-    }
-    if let Some((_, bands)) = &pooled
-        && *bands < spec.grid.len()
-    {
-        notes.push(format!(
-            "the log-rank test is of times rounded to {bands} intervals that all sites share, of {}",
-            spec.grid.len()
-        ));
-    }
-    let (by_site, strata) = stratified(spec, &tested, sites);
-    let enough = strata >= min_sites as usize;
-    if !enough {
+    let asked = spec.grid.len();
+    // Where many intervals were asked, a test over one would compare how many have the event, whenever it comes and whoever leaves before.
+    let pooled = match pooled(&tested, min_sites) {
+        Some((_, bands)) if blind(bands, asked) => {
+            notes.push(format!(
+                "no log-rank test of all patients as one: all sites share 1 of {asked} intervals, which does not say who has the event earlier; {WIDER}"
+            ));
+            None
+        }
+        None => {
+            notes.push(
+                "no log-rank test of all patients as one: it needs the same sites in every group, with no line of fewer than k".to_owned(),
+            );
+            None
+        }
+        Some((sums, bands)) => {
+            if bands < asked {
+                notes.push(format!(
+                    "the log-rank test is of times rounded to {bands} intervals that all sites share, of {asked}"
+                ));
+            }
+            Some((sums, bands))
+        }
+    };
+    let Strata { sums: by_site, sites: strata, finest } = stratified(spec, &tested, sites);
+    let enough = strata >= min_sites as usize && !blind(finest, asked);
+    if strata < min_sites as usize {
         notes.push(format!(
             "no log-rank test stratified by site: {strata} of {} sites show every line of every group, and it needs {min_sites}",
             sites.len()
+        ));
+    } else if !enough {
+        notes.push(format!(
+            "no log-rank test stratified by site: each site keeps 1 of {asked} intervals, which does not say who has the event earlier; {WIDER}"
         ));
     }
     let test = pooled.as_ref().map(|(sums, _)| sums.test());
@@ -87,10 +101,27 @@ fn pooled(groups: &[(usize, &Group<'_>)], min_sites: u32) -> Option<(LogRank, us
     Some((sums, steps.len()))
 }
 
-/// The sums of each site by itself, added up in the order of the sites; and of how many sites.
-fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[SiteLines<'_>]) -> (LogRank, usize) {
+/// What may give a test.
+const WIDER: &str = "wider intervals, from the begin on, may be kept";
+
+/// Whether nothing is left of times.
+fn blind(intervals: usize, asked: usize) -> bool {
+    intervals == 1 && asked > 1
+}
+
+/// A test stratified by site.
+struct Strata {
+    /// The sums of each site by itself, added up in the order of the sites.
+    sums: LogRank,
+    /// How many sites.
+    sites: usize,
+    /// The most intervals that one of them keeps.
+    finest: usize,
+}
+
+fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[SiteLines<'_>]) -> Strata {
     let exits = spec.exits().len();
-    let (mut sums, mut strata) = (LogRank::new(groups.len()), 0);
+    let mut strata = Strata { sums: LogRank::new(groups.len()), sites: 0, finest: 0 };
     for (_, release) in sites {
         let lines = |(at, _): &(usize, &Group<'_>)| {
             // Those of whom nothing is known come first, then who has no event, then the events.
@@ -101,11 +132,12 @@ fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[Site
         };
         let lines: Vec<Lines> = groups.iter().filter_map(lines).collect();
         if let Some(steps) = steps(&lines) {
-            sums.add(&steps);
-            strata += 1;
+            strata.sums.add(&steps);
+            strata.sites += 1;
+            strata.finest = strata.finest.max(steps.len());
         }
     }
-    (sums, strata)
+    strata
 }
 
 /// Who is at risk, and has the event, between the edges at which all groups' numbers are exact.

@@ -115,6 +115,10 @@ fn a_fetched_report_verifies_from_the_disk_and_against_the_coordinator_and_not_w
     }
     fs::write(out.join(".thumbnails"), "").unwrap();
     verify_folder(&out, Known::default()).unwrap();
+    let error = verify_folder(&out.join(RESULT), Known::default()).unwrap_err().to_string();
+    let named =
+        format!("a report is a folder\n  hint: name the folder that it lies in: bocage study verify {}", out.display());
+    assert!(error.ends_with(&named), "{error}");
     for more in ["more.txt", "tables/more.csv"] {
         fs::write(out.join(more), "n\n7\n").unwrap();
         let error = verify_folder(&out, Known::default()).unwrap_err().to_string();

@@ -55,5 +55,9 @@ fn line(file: &str, contract: &Contract) -> String {
         n => format!(", {}", counted(n, "rule")),
     };
     let columns = counted(contract.columns().len(), "column");
-    format!("{file}: no problems: {} ({}), {columns}{rules}\n", contract.id(), contract.hash().short())
+    let several = if contract.one_row_per_subject() { "" } else { SEVERAL };
+    format!("{file}: no problems: {} ({}), {columns}{rules}\n{several}", contract.id(), contract.hash().short())
 }
+
+/// What it costs that a patient can have several rows.
+const SEVERAL: &str = "  note: a patient can have several rows: no total leaves a site, nothing rolls up to coarser groups, and no test or comparison is made of rows\n  hint: where each patient has one row, one_row_per_subject = true\n";

@@ -18,7 +18,8 @@ use std::sync::Arc;
 
 use bocage_protocol::plan::{ModelLayout, SharedGrid};
 
-use super::model::{CountedModel, TooFew, are_enough, sides, spreads};
+use super::columns::{sides, spreads};
+use super::model::{CountedModel, TooFew, are_enough};
 use super::{Rules, Weights, Withheld};
 use crate::custodian::controls::Control;
 
@@ -161,7 +162,7 @@ impl Groups<'_> {
         let even =
             |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.rules.threshold));
         group.is_some_and(|group| {
-            even(&group) && sides(&group, self.layout, self.rules).is_ok() && spreads(&group, self.layout).is_ok()
+            even(&group) && sides(&group, self.layout, self.rules).next().is_none() && spreads(&group).next().is_none()
         })
     }
 }

@@ -116,6 +116,7 @@
 #[cfg(test)]
 mod attack;
 mod bins;
+mod columns;
 mod counted;
 mod cox;
 mod described;

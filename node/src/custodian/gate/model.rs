@@ -22,6 +22,7 @@ use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::plan::{ModelLayout, Sums};
 use bocage_protocol::release::ModelRelease;
 
+use super::columns;
 use super::cox::{self, CountedRisk};
 use super::described::{self, CountedDescribed};
 use super::leaving;
@@ -69,7 +70,7 @@ impl CountedModel {
     }
 
     /// The patients who are in the sums: those of whom sides and spreads are.
-    fn summed(&self) -> u64 {
+    pub(super) fn summed(&self) -> u64 {
         self.risk.as_ref().map_or(self.n, |risk| risk.ever)
     }
 }
@@ -188,25 +189,38 @@ fn add(all: &mut (f64, f64), x: f64) {
 
 /// Why nothing of a model leaves, in words that name columns of the study and nothing of the data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TooFew(String);
+pub struct TooFew {
+    why: String,
+    hint: String,
+}
 
 impl TooFew {
     /// In these words.
     pub(super) fn because(why: impl Into<String>) -> Self {
-        Self(why.into())
+        Self { why: why.into(), hint: format!("{GROUP}; or {ELSE}") }
+    }
+
+    /// The same with what a study can do about it.
+    pub(super) fn hint(self, hint: String) -> Self {
+        Self { hint, ..self }
     }
 
     /// The words.
     #[cfg(test)]
     pub(super) fn why(&self) -> &str {
-        &self.0
+        &self.why
     }
 }
 
+/// What helps where levels are too many.
+pub(super) const GROUP: &str =
+    "group levels (grouped(column, 'name'), or a condition); a declared level that nobody has here is such, too";
+/// What helps always.
+pub(super) const ELSE: &str = "leave the term out, or ask other sites";
+
 impl From<TooFew> for PublicError {
-    fn from(TooFew(why): TooFew) -> Self {
-        PublicError::new(ErrorCode::TooFewForModel, why)
-            .hint("group levels (grouped(column, 'name'), or a condition), leave the term out, or ask other sites; a declared level that nobody has here is such, too")
+    fn from(TooFew { why, hint }: TooFew) -> Self {
+        PublicError::new(ErrorCode::TooFewForModel, why).hint(hint)
     }
 }
 
@@ -234,8 +248,10 @@ pub(super) fn exact(
     if 1 + folds.len() != layout.blocks {
         return Err(Withheld::Inconsistent);
     }
+    enough(std::slice::from_ref(&counted), layout, rules)?;
     let mut release = block(counted, moved.iter().collect(), layout, rules)?;
     let alone = if rules.controls.enforces(Control::ModelFolds) { rules } else { Rules { threshold: 1, ..rules } };
+    enough(&folds, layout, alone).map_err(left_out)?;
     for (at, fold) in folds.into_iter().enumerate() {
         let moved = moved.iter().map(|part| part.folds.get(at).ok_or(Withheld::Inconsistent));
         let of_fold = block(fold, moved.collect::<Result<_, _>>()?, layout, alone).map_err(left_out)?;
@@ -247,9 +263,34 @@ pub(super) fn exact(
 /// What is too little of all is said as it is; here it is so of some of them.
 fn left_out(withheld: Withheld) -> Withheld {
     match withheld {
-        Withheld::Model(TooFew(why)) => Withheld::Model(TooFew(format!("of a fold, or without it: {why}"))),
+        Withheld::Model(TooFew { why, hint }) => {
+            Withheld::Model(TooFew { why: format!("of a fold, or without it: {why}"), hint })
+        }
         other => other,
     }
+}
+
+/// Whether each of these has enough patients, and enough of them of all that its columns tell apart.
+fn enough(of: &[CountedModel], layout: &ModelLayout, rules: Rules) -> Result<(), Withheld> {
+    let (k, parameters) = (rules.threshold, layout.sums().width as u64);
+    let few = |why: String| Err(Withheld::Model(TooFew::because(why)));
+    for counted in of {
+        if counted.ones.len() != counted.sides.len() || counted.both.len() != pairs(counted.sides.len()) {
+            return Err(Withheld::Inconsistent);
+        }
+        if counted.n < u64::from(k.max(1)) {
+            return few(format!("fewer than {k} patients have all that the model reads"));
+        }
+        if k > 1 && rules.controls.enforces(Control::ModelSize) && !are_enough(counted.summed(), parameters) {
+            return few(format!("there are too few patients for {parameters} parameters"));
+        }
+    }
+    if k > 1 { columns::check(of, layout, rules).map_err(Withheld::Model) } else { Ok(()) }
+}
+
+/// How many twos there are.
+fn pairs(of: usize) -> usize {
+    of * of.saturating_sub(1) / 2
 }
 
 fn block(
@@ -263,30 +304,14 @@ fn block(
         let of = layout.described.ok_or(Withheld::Inconsistent)?;
         counted.sums = described::clustered(counted.sums, clusters, of, rules)?;
     }
-    let fits = counted.sums.len() == layout.block_values()
-        && counted.ones.len() == counted.sides.len()
-        && counted.both.len() == counted.sides.len() * counted.sides.len().saturating_sub(1) / 2;
-    if !fits {
+    if counted.sums.len() != layout.block_values() {
         return Err(Withheld::Inconsistent);
     }
-    let few = |why: String| Err(Withheld::Model(TooFew(why)));
-    if counted.n < u64::from(k.max(1)) {
-        return few(format!("fewer than {k} patients have all that the model reads"));
-    }
+    let few = |why: String| Err(Withheld::Model(TooFew::because(why)));
     if !counted.sums.iter().all(|sum| sum.is_finite()) {
         return few("the step's sums are not finite at these coefficients".to_owned());
     }
     if k > 1 {
-        let (n, parameters) = (counted.summed(), layout.sums().width as u64);
-        if rules.controls.enforces(Control::ModelSize) && !are_enough(n, parameters) {
-            return few(format!("there are too few patients for {parameters} parameters"));
-        }
-        if rules.controls.enforces(Control::ModelSides) {
-            sides(&counted, layout, rules)?;
-        }
-        if rules.controls.enforces(Control::ModelSpread) {
-            spreads(&counted, layout)?;
-        }
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
             return few("a patient weighs too much in the model at this step".to_owned());
         }
@@ -332,85 +357,6 @@ fn block(
     }
     leaving::exact(&mut counted, &moved, layout, rules)?;
     Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
-}
-
-/// Whether a patient may have several rows, of which only one is counted.
-fn several(layout: &ModelLayout) -> bool {
-    layout.risk.as_ref().is_some_and(|risk| risk.several)
-}
-
-pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> Result<(), Withheld> {
-    let (n, of, k) = (counted.summed(), &counted.sides, u64::from(rules.threshold));
-    let joint = if several(layout) { k } else { u64::from(rules.joint) };
-    for (side, ones) in of.iter().zip(&counted.ones) {
-        if *ones < k || n - ones < k {
-            return Err(Withheld::Model(TooFew(format!("`{}` varies too little", name(side, layout)))));
-        }
-    }
-    for (i, one) in of.iter().enumerate() {
-        for (j, other) in of[..i].iter().enumerate() {
-            let both = counted.both[i * (i - 1) / 2 + j];
-            let cells =
-                [both, counted.ones[i] - both, counted.ones[j] - both, n + both - counted.ones[i] - counted.ones[j]];
-            let possible = possible(one, other, layout);
-            if cells.iter().zip(possible).any(|(cell, possible)| possible && *cell < joint) {
-                let (one, other) = (name(other, layout), name(one, layout));
-                return Err(Withheld::Model(TooFew(format!("`{one}` and `{other}` vary too little together"))));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether a patient can be in both of two, in the first alone, in the second alone, in neither: as far as keys and levels say it.
-fn possible(one: &Side, other: &Side, layout: &ModelLayout) -> [bool; 4] {
-    if let (Side::Stretch { input, .. }, Side::Stretch { input: of, .. }) = (one, other) {
-        return stretches(one, other, input == of);
-    }
-    let (Side::Levels { levels: one, .. }, Side::Levels { levels: other, .. }) = (one, other) else { return [true; 4] };
-    let apart = one.iter().any(|(key, level)| other.iter().any(|(of, at)| of == key && at != level));
-    let within = |inner: &[(usize, u32)], outer: &[(usize, u32)]| inner.iter().all(|part| outer.contains(part));
-    let all = match (one.as_slice(), other.as_slice()) {
-        ([(key, _)], [(of, _)]) => apart && key == of && layout.inputs.keys[*key].1.labels.len() == 2,
-        _ => false,
-    };
-    // Who is in the narrower is in the wider.
-    [!apart, !within(other, one), !within(one, other), !all]
-}
-
-/// The same of what lies between knots. Two splines of one number can have knots that overlap.
-fn stretches(one: &Side, other: &Side, same: bool) -> [bool; 4] {
-    let (Side::Stretch { from: a, to: b, .. }, Side::Stretch { from: c, to: d, .. }) = (one, other) else {
-        return [true; 4];
-    };
-    if !same {
-        return [true; 4];
-    }
-    let (below, above) = (a.is_finite() && c.is_finite(), b.is_finite() && d.is_finite());
-    let neither = below || above || b.min(*d) < a.max(*c);
-    [a.max(*c) < b.min(*d), a < c || b > d, c < a || d > b, neither]
-}
-
-pub(super) fn spreads(counted: &CountedModel, layout: &ModelLayout) -> Result<(), Withheld> {
-    for (input, spreads) in &counted.spreads {
-        let Some(slot) = spreads.iter().position(|spread| !spread.is_wide()) else { continue };
-        let of = layout.input_name(*input);
-        let why = match slot.checked_sub(1).and_then(|slot| counted.sides.get(slot / 2)) {
-            None => format!("`{of}` varies too little"),
-            Some(side) => format!("`{of}` varies too little on one side of `{}`", name(side, layout)),
-        };
-        return Err(Withheld::Model(TooFew(why)));
-    }
-    Ok(())
-}
-
-fn name(side: &Side, layout: &ModelLayout) -> String {
-    match side {
-        Side::Levels { column, .. } => layout.name(*column),
-        Side::Outcome { .. } => "the outcome".to_owned(),
-        Side::Two { input, .. } => layout.input_name(*input),
-        Side::Stretch { input, .. } => format!("{} between knots", layout.input_name(*input)),
-    }
 }
 
 /// The nearest number with [`BITS`] bits.

@@ -4,6 +4,7 @@
 //! What counts is what stands in the snapshots in use, whatever older ones a study began on; where one is not there, nobody can tell.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use bocage_protocol::contract::Subject;
@@ -47,6 +48,18 @@ pub(super) struct Columns {
     pub tokens: BTreeSet<Token>,
 }
 
+/// Who opted out by what stands in these snapshots.
+pub(super) fn tokens(snapshots: &Path, said: &[Manifest], form: &IdForm) -> Result<BTreeSet<Token>, OptOutError> {
+    let mut tokens = BTreeSet::new();
+    for manifest in said {
+        if manifest.ids.is_none_or(|ids| ids.form != form.digest()) {
+            return Err(OptOutError::Form { dataset: manifest.dataset.clone() });
+        }
+        tokens.extend(snapshot::subject_ids(snapshots, manifest)?.opted_out());
+    }
+    Ok(tokens)
+}
+
 impl super::OptOuts {
     /// What these snapshots say. Kept until one of them is another.
     pub(super) fn columns(&self, said: &[Manifest], form: &IdForm) -> Result<Arc<Columns>, OptOutError> {
@@ -55,14 +68,7 @@ impl super::OptOuts {
         if held.of == of {
             return Ok(held);
         }
-        let mut tokens = BTreeSet::new();
-        for manifest in said {
-            if manifest.ids.is_none_or(|ids| ids.form != form.digest()) {
-                return Err(OptOutError::Form { dataset: manifest.dataset.clone() });
-            }
-            tokens.extend(snapshot::subject_ids(&self.snapshots, manifest)?.opted_out());
-        }
-        let columns = Arc::new(Columns { of, tokens });
+        let columns = Arc::new(Columns { of, tokens: tokens(&self.snapshots, said, form)? });
         self.held().columns = Arc::clone(&columns);
         Ok(columns)
     }

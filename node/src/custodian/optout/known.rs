@@ -1,12 +1,15 @@
-//! How much of a list fits a snapshot: an id that matches nobody opts nobody out, and the site should hear of it. Counts, no ids.
+//! How many have opted out of a snapshot, and how much of a list fits it: an id that matches nobody opts nobody out, and the site should hear of it.
+//! Counts, no ids, and for the hospital's own terminal alone.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use bocage_protocol::trust::SecretKey;
 
 use super::OptOutError;
 use super::choose::groups_of;
-use super::ids::{IdForm, SubjectIds, Token};
+use super::columns::{names_patients, speaks_for_all, tokens};
+use super::ids::{IdForm, SubjectIds};
 use super::list::List;
 use super::sets::{self, Room};
 use super::state::{self, Kept};
@@ -19,8 +22,26 @@ use crate::custodian::snapshot::{self, Manifest};
 pub struct Known {
     /// Of the list, where there is one.
     pub listed: Option<OfList>,
+    /// How many of the snapshot's patients opted out by a column of a source, where there is one.
+    pub by_column: Option<usize>,
+    /// How many of them opted out by list or column.
+    pub opted_out: usize,
     /// Who is left out with them.
     pub room: Room,
+}
+
+impl fmt::Display for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { listed, by_column, room: Room { drawn, most, .. }, .. } = self;
+        let listed = listed
+            .map(|OfList { patients, found }| format!("{found} of {patients} listed patients are in the snapshot"));
+        let by_column = by_column.map(|n| format!("{n} of the snapshot's patients opted out by a column"));
+        let said: Vec<String> = listed.into_iter().chain(by_column).collect();
+        if said.is_empty() {
+            return f.write_str("neither a list nor a column says who opted out");
+        }
+        write!(f, "{}; {drawn} others, {most} at most, leave with them", said.join(", "))
+    }
 }
 
 /// What a site can be told of its own list.
@@ -50,17 +71,37 @@ pub fn known(
         return Err(OptOutError::Form { dataset: dataset.name.clone() });
     }
     let subjects = snapshot::subject_ids(&config.state.snapshots(), manifest)?;
-    let listed = match &config.optouts {
-        Some(spec) => {
-            let list = List::read(spec, super::numbers_only(config.datasets.values()))?;
-            Some(count(&list, dataset, &form, &subjects))
-        }
-        None => None,
-    };
+    let list = config.optouts.as_ref().map(|spec| List::read(spec, super::numbers_only(config.datasets.values())));
+    let list = list.transpose()?.map(|list| (patients(&list), here(&list, dataset, &form, &subjects)));
+    let by_column = by_column(config, dataset, &form, &subjects)?;
+    let out: HashSet<u32> =
+        list.iter().flat_map(|(_, found)| found).chain(by_column.iter().flatten()).copied().collect();
     let path = config.state.optouts().join(format!("{}.json", dataset.name));
     let kept = state::load(&path, &form.digest())?.unwrap_or_default();
     let k = super::rounds::largest_k(&config.policy) as usize;
-    Ok(Some(Known { listed, room: room(&kept, manifest, subjects.tokens.len(), k) }))
+    Ok(Some(Known {
+        listed: list.map(|(patients, found)| OfList { patients, found: found.len() }),
+        by_column: by_column.map(|numbers| numbers.len()),
+        opted_out: out.len(),
+        room: room(&kept, manifest, subjects.tokens.len(), k),
+    }))
+}
+
+/// The patients of a snapshot who opted out by its own source, or by one that speaks for all; none where there is no such column.
+fn by_column(
+    config: &CustodianConfig,
+    dataset: &Dataset,
+    form: &IdForm,
+    subjects: &SubjectIds,
+) -> Result<Option<HashSet<u32>>, OptOutError> {
+    let others = |of: &&Dataset| of.name != dataset.name && speaks_for_all(of) && names_patients(dataset);
+    let said = |speaker: &Dataset| {
+        usable(config, speaker).map_err(|reason| OptOutError::Column { dataset: speaker.name.clone(), reason })
+    };
+    let said: Vec<Manifest> = config.datasets.values().filter(others).map(said).collect::<Result<_, _>>()?;
+    let spoken = tokens(&config.state.snapshots(), &said, form)?.into_iter().collect();
+    let numbers = subjects.numbers(&spoken).into_values().chain(subjects.flagged.iter().copied()).collect();
+    Ok((dataset.spec.flags().is_some() || !said.is_empty()).then_some(numbers))
 }
 
 /// How many are left out with those who opted out of a snapshot of so many patients, and how many may be.
@@ -91,7 +132,7 @@ pub fn nearly_used_up(config: &CustodianConfig, key: &SecretKey) -> Vec<(String,
 /// Warns of patients on the list who are not in the snapshot.
 pub(super) fn said(list: Option<&List>, dataset: &Dataset, form: &IdForm, subjects: &SubjectIds) {
     let Some(list) = list else { return };
-    let OfList { patients, found } = count(list, dataset, form, subjects);
+    let (patients, found) = (patients(list), here(list, dataset, form, subjects).len());
     if found < patients {
         tracing::warn!(
             dataset = dataset.name,
@@ -102,8 +143,13 @@ pub(super) fn said(list: Option<&List>, dataset: &Dataset, form: &IdForm, subjec
     }
 }
 
-fn count(list: &List, dataset: &Dataset, form: &IdForm, subjects: &SubjectIds) -> OfList {
-    let listed: HashSet<&str> = list.optouts.iter().map(|optout| optout.subject.as_str()).collect();
-    let tokens: HashSet<Token> = listed.iter().filter_map(|id| form.of_listed(id, &dataset.contract)).collect();
-    OfList { patients: listed.len(), found: subjects.numbers(&tokens).len() }
+/// How many patients are on a list.
+fn patients(list: &List) -> usize {
+    list.optouts.iter().map(|optout| optout.subject.as_str()).collect::<HashSet<_>>().len()
+}
+
+/// Those of a list who are in a snapshot.
+fn here(list: &List, dataset: &Dataset, form: &IdForm, subjects: &SubjectIds) -> HashSet<u32> {
+    let listed = list.optouts.iter().filter_map(|optout| form.of_listed(&optout.subject, &dataset.contract));
+    subjects.numbers(&listed.collect()).into_values().collect()
 }

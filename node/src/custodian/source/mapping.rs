@@ -403,6 +403,11 @@ mod tests {
             error.contains("dataset.heart.map.disease: unknown column `nun`\n  hint: did you mean `num`?"),
             "{error}"
         );
+        let error = bind(&[("disease", "num = nun")], &[], &source).unwrap_err();
+        assert!(error.contains("unknown column `nun`\n  hint: did you mean `num`?"), "{error}");
+        let error = bind(&[("disease", "num = positive")], &[], &source).unwrap_err();
+        let said = "map.disease: `positive` is no column\n  hint: a text stands in single quotes: 'positive'";
+        assert!(error.contains(said), "{error}");
     }
 
     #[test]

@@ -72,12 +72,19 @@ impl Binder<'_> {
                 Some(code) => format!("a code stands in single quotes: '{}'", code.code),
                 None => return None,
             },
-            Ok(Type::Text) if !matches!(self.scope, super::Scope::Source(_)) => {
-                format!("a text stands in single quotes: '{word}'")
-            }
+            // A source's columns are all texts: one of them is rather misspelt.
+            Ok(Type::Text) if self.is_near_a_source_column(before) => return None,
+            Ok(Type::Text) => format!("a text stands in single quotes: '{word}'"),
             _ => return None,
         };
         self.problems.truncate(before);
         self.refuse(problem.hint(hint))
+    }
+
+    /// Whether a column of a source was proposed in the problems from `before` on.
+    fn is_near_a_source_column(&self, before: usize) -> bool {
+        let proposed =
+            |problem: &TypeProblem| problem.hint.as_ref().is_some_and(|hint| hint.starts_with("did you mean"));
+        matches!(self.scope, super::Scope::Source(_)) && self.problems[before..].iter().any(proposed)
     }
 }

@@ -63,6 +63,8 @@ impl Binding<'_> {
             let key = format!("models.{name}");
             let before = self.problems.0.len();
             let raw: Option<RawFitted> = read(value, self.file, &key, KEYS, &mut self.problems);
+            // What a misspelt key was to say is not known, nor then of which origin the model is.
+            let raw = raw.filter(|_| self.problems.0.len() == before);
             let fitted = raw.and_then(|raw| match (raw.from.as_deref(), &raw.formula) {
                 (Some(folder), None) => {
                     let (fitted, study, analysis) = self.earlier(&key, folder, raw.analysis.as_ref())?;

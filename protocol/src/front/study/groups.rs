@@ -15,7 +15,7 @@ impl Binding<'_> {
             let problem = TypeProblem::new(format!(
                 "a patient can have several rows of `{id}`, which are not independent: no interval and no test would hold"
             ));
-            let hint = "count a table with one row a patient, and look into this one: [cohort] from = …, [features]";
+            let hint = "count a table with one row a patient, and look into this one: [cohort] from = …, [features]; if each patient has one row, the contract says one_row_per_subject = true";
             self.refuse::<()>(key, problem.hint(hint));
         }
     }

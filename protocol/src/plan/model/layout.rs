@@ -177,13 +177,18 @@ impl ModelLayout {
     pub fn name(&self, column: usize) -> String {
         let name = |slot: &Slot| match slot {
             Slot::Level { input, level } => {
-                let (key, domain) = &self.inputs.keys[*input];
-                format!("{} = {}", self.called.calls().say(&written(key)), domain.label_at(0, *level as usize))
+                let (_, domain) = &self.inputs.keys[*input];
+                format!("{} = {}", self.key_name(*input), domain.label_at(0, *level as usize))
             }
             Slot::Number { input, .. } | Slot::Spline { input, .. } => self.input_name(*input),
         };
         let names: Vec<String> = self.columns[column].iter().map(name).collect();
         if names.is_empty() { "the intercept".to_owned() } else { names.join(" × ") }
+    }
+
+    /// A key as the study writes it.
+    pub fn key_name(&self, input: usize) -> String {
+        self.called.calls().say(&written(&self.inputs.keys[input].0))
     }
 
     /// A measure in words.

@@ -158,7 +158,14 @@ impl CoxDriver {
             return Step::Nothing(vec![], notes);
         }
         if self.spec.hazard.grid.is_some() && self.stay.is_none() {
-            return Step::Round(self.along_what_stays(&releases));
+            let first = self.along_what_stays(&releases);
+            return match self.blind() {
+                Some(why) => {
+                    notes.push(why);
+                    Step::Nothing(vec![], notes)
+                }
+                None => Step::Round(first),
+            };
         }
         let last = self.rounds >= limits::MODEL_ROUNDS;
         let shape = CoxSums { closing: self.closing.is_some(), ..self.shape() };

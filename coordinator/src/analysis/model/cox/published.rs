@@ -47,10 +47,9 @@ impl CoxDriver {
             (Some(grid), Some(along)) => {
                 let (all, stay) = (grid.ends.len(), along.grid().intervals);
                 if stay < all {
-                    let kept: Vec<String> = self.kept.iter().map(|(site, kept)| format!("{site} {kept}")).collect();
-                    let kept = kept.join(", ");
                     notes.push(format!(
-                        "times are rounded to {stay} of the {all} intervals, those that all sites keep: {kept}"
+                        "times are rounded to {stay} of the {all} intervals, those that all sites keep: {}",
+                        self.kept_by_site()
                     ));
                 }
                 "one baseline for all sites along a grid"

@@ -178,6 +178,23 @@ impl CoxDriver {
         self.layout.risk.as_ref().map_or(0.0, |risk| risk.clock(end))
     }
 
+    /// Why there is no fit where of many intervals one is kept: all events would be at one time, before which nobody leaves.
+    pub(super) fn blind(&self) -> Option<String> {
+        let asked = self.spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());
+        let one = self.stay.as_ref().is_some_and(|stay| stay.len() == 1) && asked > 1;
+        one.then(|| {
+            format!(
+                "no fit: all sites keep 1 of the {asked} intervals ({}), which does not say who has the event earlier; fewer and wider intervals may be kept, and without a grid each site has a baseline of its own",
+                self.kept_by_site()
+            )
+        })
+    }
+
+    /// How many intervals each site keeps.
+    pub(super) fn kept_by_site(&self) -> String {
+        self.kept.iter().map(|(site, kept)| format!("{site} {kept}")).collect::<Vec<_>>().join(", ")
+    }
+
     /// The first step, along the ends that all sites keep.
     pub(super) fn along_what_stays(&mut self, releases: &[(&SiteId, &ModelRelease)]) -> RoundState {
         let ends = self.spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());

@@ -68,6 +68,25 @@ fn a_no_in_one_dataset_counts_in_each_that_names_patients_also_of_a_row_that_doe
 }
 
 #[test]
+fn a_site_is_told_how_many_opted_out_by_its_list_by_columns_and_together() {
+    let clinic = clinic(&format!("{NO}\n{LIST}"), &[3, 4, 7]);
+    clinic.list(&["p4,all,", "p5,all,", "nobody,all,"]);
+    let custodian = clinic.custodian();
+    let told = |name: &str| {
+        let dataset = &custodian.config.datasets[name];
+        let manifest = usable(&custodian.config, dataset).unwrap();
+        known(&custodian.config, dataset, &manifest, &custodian.release_key).unwrap().unwrap()
+    };
+    let heart = told("heart");
+    assert_eq!((heart.by_column, heart.opted_out), (Some(3), 4));
+    let said =
+        "2 of 3 listed patients are in the snapshot, 3 of the snapshot's patients opted out by a column; 0 others";
+    assert!(heart.to_string().starts_with(said), "{heart}");
+    // Every other one who says no has no row that fits.
+    assert_eq!(told("register").by_column, Some(2));
+}
+
+#[test]
 fn what_left_before_a_no_in_another_dataset_does_not_leave_again() {
     let clinic = clinic(NO, &[]);
     let custodian = clinic.custodian();

@@ -169,6 +169,9 @@ impl Parts {
 
 /// The term of the sites' intercepts.
 const SITE: &str = "site";
+/// How contrasts of sites are written.
+const AGAINST: &str =
+    "hold sites against each other: \"site[a] - site[b]\", \"site[a] - 0.5 * site[b] - 0.5 * site[c]\"";
 
 /// What a term is a product of, in any order.
 fn atoms(term: &str) -> Vec<String> {
@@ -256,9 +259,7 @@ impl Coefficients {
         if balances_sites(&found) {
             return Ok(found);
         }
-        let problem = TypeProblem::new(format!("in `{text}` the sites do not add up to nothing"));
-        Err(problem
-            .hint("hold sites against each other: \"site[a] - site[b]\", \"site[a] - 0.5 * site[b] - 0.5 * site[c]\""))
+        Err(TypeProblem::new(format!("in `{text}` the sites do not add up to nothing")).hint(AGAINST))
     }
 
     /// The number before a `*`, where there is one, and what follows.
@@ -277,6 +278,12 @@ impl Coefficients {
         let of_sites = self.by_site.then_some("site[NAME]");
         let names: Vec<&str> = names.into_iter().map(|(name, _)| name.as_str()).chain(of_sites).collect();
         let problem = TypeProblem::new(format!("no coefficient is called `{text}`"));
+        if text == SITE || text.starts_with("site(") || text.starts_with("site[") {
+            return problem.hint(match self.by_site {
+                true => format!("{AGAINST}; whether sites differ at all, the answer's tests of terms say"),
+                false => "no site has an intercept here: with `site` in the formula each has, and site[a] - site[b] holds two against each other".to_owned(),
+            });
+        }
         problem.hint(match nearest(text, names.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("they are {}", names.join(", ")),
@@ -364,6 +371,9 @@ mod tests {
             ("disease ~ site + age", "\"site[A B] - site[cleveland]\"", "`A B` is no name of a site"),
             ("disease ~ site + age", "\"sit\"", "no coefficient is called `sit`"),
             ("disease ~ age", "\"site[basel] - site[cleveland]\"", "no coefficient is called `site[basel]`"),
+            ("disease ~ age", "\"site[basel] - site[cleveland]\"", "with `site` in the formula"),
+            ("disease ~ site + age", "\"site\"", "hint: hold sites against each other: \"site[a] - site[b]\""),
+            ("disease ~ site + age", "[\"site()\"]", "hint: hold sites against each other: \"site[a] - site[b]\""),
         ] {
             let problem = contrast(formula, text).expect_err(text);
             assert!(problem.contains(told), "{text}: {problem}");

@@ -165,6 +165,15 @@ fn a_line_that_is_no_toml_is_told_what_it_looks_like() {
 }
 
 #[test]
+fn a_misspelt_key_of_a_fitted_model_is_named_and_nothing_is_said_of_its_origin() {
+    let analysis = "[[analysis]]\nname = 'a'\nhistogram = { of = 'predict(r)', bins = [0.1] }\n";
+    let model = "[models.r]\nform = 'first'\nanalysis = 'disease'\n";
+    let said =
+        bind(&format!("title = 't'\npurpose = 'statistics'\ndataset = 'heart@1'\n{model}{analysis}")).unwrap_err();
+    assert_eq!(said.trim_end(), "study.toml: models.r.form: unknown key\n  hint: did you mean `from`?");
+}
+
+#[test]
 fn another_file_of_ours_is_named_and_a_contract_is_no_study() {
     let said = StudyText::parse("id = 'a@1'\nsubject = 'row'\n[[column]]\nname = 'a'\ntype = 'bool'", "a.toml");
     let wanted = "a.toml: this is a contract, and a study is wanted here\n  hint: `bocage network contract check a.toml` looks at it";

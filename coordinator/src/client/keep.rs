@@ -274,7 +274,7 @@ pub fn said(verified: &Verified, known: Known, asked: bool) -> String {
     lines.push(match made_again {
         true => "tables and page say what the result says".to_owned(),
         false => format!(
-            "tables and page were made by version {}: this one cannot make them again to compare",
+            "NOT shown: that tables and page say what the result says. Version {} made them, and this one cannot make them again to compare",
             manifest.version
         ),
     });
@@ -301,7 +301,9 @@ fn published(signed: bool, known: Known, asked: bool) -> &'static str {
         (true, false) => {
             "whoever has this key signed this result; that it is your coordinator's you must know from elsewhere (--published-by KEY)"
         }
-        (false, true) => "the result has no signature of a coordinator: older ones do not sign",
+        (false, true) => {
+            "the result has no signature of a coordinator: it was fetched before the coordinator signed, or the signature was left out"
+        }
         (false, false) => {
             "the result has no signature of a coordinator: older ones do not sign. Who put the folder together can have changed it"
         }

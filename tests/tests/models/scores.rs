@@ -131,7 +131,7 @@ fn what_excludes_each_other_is_one_category_as_the_refusal_writes_it() {
         let hints: Vec<&String> = result.notes.iter().filter(|note| note.starts_with("hint of ")).collect();
         let [hint] = hints.as_slice() else { panic!("one for both: {hints:?}") };
         let (named, category) = hint.split_once(" are one category: ").expect("a category");
-        assert!(named.starts_with("hint of north, south: columns that exclude each other"), "{hint}");
+        assert!(named.starts_with("hint of north, south: if nobody can have two of"), "{hint}");
         let (category, _) = category.split_once("; ").expect("and what else helps");
         is_answered(&sites, Gate::USUAL, &format!("model = {{ formula = \"x ~ {category}\" }}"), &["(intercept)"]);
     }

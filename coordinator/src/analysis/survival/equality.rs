@@ -56,16 +56,18 @@ pub(super) fn tests(
             Some((sums, bands))
         }
     };
-    let Strata { sums: by_site, sites: strata, finest } = stratified(spec, &tested, sites);
-    let enough = strata >= min_sites as usize && !blind(finest, asked);
-    if strata < min_sites as usize {
+    let Strata { sums: by_site, sites: strata, blind: left_out } = stratified(spec, &tested, sites);
+    let enough = strata >= min_sites as usize;
+    if !enough {
         notes.push(format!(
             "no log-rank test stratified by site: {strata} of {} sites show every line of every group, and it needs {min_sites}",
             sites.len()
         ));
-    } else if !enough {
+    }
+    if left_out > 0 {
         notes.push(format!(
-            "no log-rank test stratified by site: each site keeps 1 of {asked} intervals, which does not say who has the event earlier; {WIDER}"
+            "the log-rank test stratified by site leaves out {left_out} of {} sites: they keep 1 of {asked} intervals, which does not say who has the event earlier; {WIDER}",
+            sites.len()
         ));
     }
     let test = pooled.as_ref().map(|(sums, _)| sums.test());
@@ -115,13 +117,13 @@ struct Strata {
     sums: LogRank,
     /// How many sites.
     sites: usize,
-    /// The most intervals that one of them keeps.
-    finest: usize,
+    /// How many more keep one interval of many: they are left out.
+    blind: usize,
 }
 
 fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[SiteLines<'_>]) -> Strata {
     let exits = spec.exits().len();
-    let mut strata = Strata { sums: LogRank::new(groups.len()), sites: 0, finest: 0 };
+    let mut strata = Strata { sums: LogRank::new(groups.len()), sites: 0, blind: 0 };
     for (_, release) in sites {
         let lines = |(at, _): &(usize, &Group<'_>)| {
             // Those of whom nothing is known come first, then who has no event, then the events.
@@ -131,10 +133,13 @@ fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[Site
             event.map(|event| Lines { others: Line::sum(&rest, event.least.len()), event })
         };
         let lines: Vec<Lines> = groups.iter().filter_map(lines).collect();
-        if let Some(steps) = steps(&lines) {
-            strata.sums.add(&steps);
-            strata.sites += 1;
-            strata.finest = strata.finest.max(steps.len());
+        match steps(&lines) {
+            Some(steps) if blind(steps.len(), spec.grid.len()) => strata.blind += 1,
+            Some(steps) => {
+                strata.sums.add(&steps);
+                strata.sites += 1;
+            }
+            None => {}
         }
     }
     strata

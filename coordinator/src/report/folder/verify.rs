@@ -21,7 +21,7 @@ const WHOLE: &str = "ask for the folder again, or fetch it: bocage study result 
 pub struct Known {
     /// Who, besides the study's researcher, may have put the folder together.
     pub made_by: Option<PublicKey>,
-    /// The coordinator that must have published the result.
+    /// The coordinator that must have published the result. Then tables and page must be made again, too: it signed neither.
     pub published_by: Option<PublicKey>,
 }
 
@@ -75,6 +75,12 @@ pub fn verify(
         problems.push(problem);
     }
     let made_again = manifest.version == VERSION;
+    if !made_again && known.published_by.is_some() {
+        let message =
+            format!("tables and page are of version {}, and {VERSION} cannot make them again", manifest.version);
+        let hint = "the coordinator signed the result alone: verify with that version, or fetch the report anew";
+        problems.push(Problem::new(MANIFEST, "version", message).hint(hint));
+    }
     if made_again {
         for name in differences(&materials.files()?, &files) {
             problems.push(Problem::new(&name, "", "it does not say what the result says").hint(WHOLE));

@@ -2,7 +2,8 @@
 //! once and not column by column.
 //!
 //! The list says what as many models of two columns each would say, and nothing beyond: of two, and of a number on a side, it says nothing where one
-//! of the two is in it by itself. What helps follows from the plan alone: that columns exclude each other it supposes, and does not know.
+//! of the two is in it by itself. What helps follows from the plan and from what is named: that columns exclude each other it
+//! supposes, and does not know.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -141,7 +142,8 @@ impl Told<'_> {
         if named.len() < all.len() {
             why += &format!("; and {} more such", all.len() - named.len());
         }
-        let mut hint: Vec<String> = self.apart(few).iter().map(|of| one_category(of)).collect();
+        let told: Vec<Few> = named.iter().map(|(one, _)| *one).collect();
+        let mut hint: Vec<String> = self.apart(&told).iter().map(|of| one_category(of)).collect();
         for remedy in named.iter().flat_map(|(one, _)| self.remedies(*one)) {
             if !hint.contains(&remedy) {
                 hint.push(remedy);
@@ -275,5 +277,5 @@ fn one_category(flags: &[Flag]) -> String {
         let each = flags.iter().enumerate().map(|(at, flag)| format!(" when {} then '{}'", holds(flag), at + 1));
         format!("(case when {} then '0'{} end)", none.join(" and "), each.collect::<String>())
     };
-    format!("columns that exclude each other ({}) are one category: {category}", names.join(", "))
+    format!("if nobody can have two of {}, they are one category: {category}", names.join(", "))
 }

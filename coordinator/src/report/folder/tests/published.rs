@@ -64,6 +64,17 @@ fn numbers_and_receipts_that_the_researcher_alters_and_signs_anew_are_found_with
 }
 
 #[test]
+fn a_page_that_says_something_else_is_not_covered_by_another_version_s_name() {
+    let materials = materials(|_| ());
+    let (mut files, _) = folder(&materials, Some(&publication(&materials, PUBLISHER)));
+    files.insert("report.html".to_owned(), b"<p>It works.</p>".to_vec());
+    let manifest = |version| signed(&files, materials.signed().id(), &key(HOLDER), version);
+    assert_eq!(found(&(files.clone(), manifest(VERSION))), [["report.html"]; 2]);
+    // Who demands no coordinator's key is told in words that nothing was compared.
+    assert_eq!(found(&(files.clone(), manifest("0.0.9"))), [vec!["manifest.json: version"], vec![]]);
+}
+
+#[test]
 fn a_signature_of_another_study_or_one_that_was_altered_is_none() {
     let one = materials(|_| ());
     let other = Publication::sign(Digest::of("other", &[]), one.result_text().as_bytes(), &key(PUBLISHER)).unwrap();

@@ -110,7 +110,7 @@ fn all_that_has_too_few_patients_is_named_at_once() {
     assert_eq!(error.message, "`a0` varies too little; `a1` and `a2` vary too little together; `x1` varies too little");
     assert_eq!(
         error.hint.unwrap(),
-        "columns that exclude each other (`a1`, `a2`) are one category: cut(a1 + 2 * a2, 1, 2); \
+        "if nobody can have two of `a1`, `a2`, they are one category: cut(a1 + 2 * a2, 1, 2); \
          a number of few values is a category: cut(x1, 1, 2, 3, 4, 5, 6, 7, 8, 9); or leave the term out, or ask other sites"
     );
 }

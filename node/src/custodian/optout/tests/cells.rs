@@ -161,6 +161,6 @@ proptest! {
     }
 }
 
-fn scale() -> u32 {
+pub(super) fn scale() -> u32 {
     std::env::var("BOCAGE_TEST_SCALE").ok().and_then(|s| s.parse().ok()).unwrap_or(1)
 }

@@ -168,7 +168,7 @@ fn scopes() -> impl Strategy<Value = Scopes> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(16) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(16 * super::cells::scale()) })]
 
     #[test]
     fn what_patients_opted_out_of_influences_no_answer_by_whatever_list_or_column_of_whichever_dataset(

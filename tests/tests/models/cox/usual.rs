@@ -94,6 +94,12 @@ fn says(result: &AnalysisResult, wanted: &str) {
     assert!(result.notes.iter().any(|note| note.starts_with(wanted)), "{wanted}: {:#?}", result.notes);
 }
 
+#[track_caller]
+fn is_no_fit(result: &AnalysisResult, why: &str) {
+    says(result, why);
+    assert!(result.block.rows.is_empty(), "{:#?}", result.block);
+}
+
 #[test]
 fn the_fit_is_along_the_ends_that_every_hospital_keeps_and_the_smallest_may_cost_the_others_theirs() {
     let (grid, formula) = ([13.0, 16.0, 30.0], "formula = \"surv(los, death) ~ age\", grid = [13, 16, 30]");
@@ -104,12 +110,13 @@ fn the_fit_is_along_the_ends_that_every_hospital_keeps_and_the_smallest_may_cost
         "of twelve who die before the sixteenth at the last three are of one age"
     );
     let all = usual(&ALL, formula);
-    says(
+    is_no_fit(
         &all,
-        "times are rounded to 1 of the 3 intervals, those that all sites keep: site1 3, site2 3, site3 3, site4 2, site5 2, site6 1",
+        "no fit: all sites keep 1 of the 3 intervals (site1 3, site2 3, site3 3, site4 2, site5 2, site6 1)",
     );
-    assert_eq!(ends(&all), grid[2..], "{:#?}", all.notes);
-    is_fit_of(&all, &ALL, &grid[2..], (&["age"], None));
+    let over_one = usual(&ALL, "formula = \"surv(los, death) ~ age\", grid = [30]");
+    assert_eq!(ends(&over_one), grid[2..], "who asks for one interval has it: {:#?}", over_one.notes);
+    is_fit_of(&over_one, &ALL, &grid[2..], (&["age"], None));
     let five = usual(&ALL[..5], formula);
     says(
         &five,
@@ -132,7 +139,9 @@ fn a_hospital_where_of_a_sex_too_few_die_refuses_and_the_others_are_fitted() {
     assert_eq!(of("site6", "1", &grid[1..]), [8, 28], "of the men of site6 eight died");
     assert!(ALL[..5].iter().all(|site| enough(site, &grid[1..])));
     assert_eq!(ALL.into_iter().filter(|site| enough(site, &grid)).collect::<Vec<_>>(), ALL[..3]);
-    let result = usual(&ALL, "formula = \"surv(los, death) ~ age + sex\", grid = [17, 30]");
+    let of_two = usual(&ALL, "formula = \"surv(los, death) ~ age + sex\", grid = [17, 30]");
+    is_no_fit(&of_two, "no fit: all sites keep 1 of the 2 intervals");
+    let result = usual(&ALL, "formula = \"surv(los, death) ~ age + sex\", grid = [30]");
     says(&result, "site6 refused: `sex = 1` and `the outcome` vary too little together");
     assert_eq!(ends(&result), grid[1..], "{:#?}", result.notes);
     is_fit_of(&result, &ALL[..5], &grid[1..], (&["age", "sex[1]"], None));
@@ -148,25 +157,21 @@ fn strata_by_sex_are_of_the_hospitals_where_enough_of_each_sex_leave_in_each_way
     };
     let keeping = |ends: &[f64]| ALL.into_iter().filter(|site| each(site, ends)).collect::<Vec<_>>();
     assert_eq!((keeping(&grid), keeping(&grid[1..])), (ALL[..3].to_vec(), ALL[..5].to_vec()));
-    let result = usual(&ALL, "formula = \"surv(los, death) ~ age\", grid = [17, 30], strata = [\"sex\"]");
+    let of_two = usual(&ALL, "formula = \"surv(los, death) ~ age\", grid = [17, 30], strata = [\"sex\"]");
+    is_no_fit(&of_two, "no fit: all sites keep 1 of the 2 intervals (site1 2, site2 2, site3 2, site4 1, site5 1)");
+    let result = usual(&ALL, "formula = \"surv(los, death) ~ age\", grid = [30], strata = [\"sex\"]");
     says(&result, "site6 refused: too few patients leave or come in an interval, by the event or otherwise");
-    says(
-        &result,
-        "times are rounded to 1 of the 2 intervals, those that all sites keep: site1 2, site2 2, site3 2, site4 1, site5 1",
-    );
     is_fit_of(&result, &ALL[..5], &grid[1..], (&["age"], Some("sex")));
 }
 
 #[test]
-fn three_hospitals_of_the_lung_trial_are_fitted_by_age_over_one_interval_and_by_sex_not_at_all() {
+fn three_hospitals_of_the_lung_trial_keep_one_interval_by_age_and_none_by_sex() {
     let run = |terms: &str| {
         let options = format!("formula = \"surv(time, status = 1) ~ {terms}\", grid = [300, 1100]");
         data::by_site(super::LUNG2, &super::lung2()).run(&cox(&options), Gate::USUAL).remove(0)
     };
     let age = run("age");
-    says(&age, "times are rounded to 1 of the 2 intervals, those that all sites keep: site1 1, site2 1, site3 1");
-    assert_eq!(number(block(&age, "fit"), "patients", "value"), 228.0);
-    assert_eq!(ends(&age), [1100.0]);
+    is_no_fit(&age, "no fit: all sites keep 1 of the 2 intervals (site1 1, site2 1, site3 1)");
     let both = run("age + sex");
     for site in ["site1", "site2"] {
         says(&both, &format!("{site} refused: `sex = 1` and `the outcome` vary too little together"));

@@ -17,7 +17,10 @@ name = "by_site"
 cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", proportionality = "identity" }
 [[analysis]]
 name = "together"
-cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", grid = [50, 58, 80], at = [{ trestbps = 140 }] }
+cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", grid = [80], at = [{ trestbps = 140 }] }
+[[analysis]]
+name = "too_fine"
+cox = { formula = "surv(age, thalach >= 130) ~ trestbps", ties = "breslow", grid = [50, 58, 80] }
 "#;
 
 /// Of whom all is known.
@@ -93,6 +96,8 @@ fn hazards_over_four_processes_are_those_of_the_pooled_rows() {
     }
     let found = score(&patients, slope(together), |_, _| true);
     assert!(found.abs() < 1e-5, "{found}");
+    let notes = analysis(&result, "too_fine")["notes"].to_string();
+    assert!(notes.contains("no fit: all sites keep 1 of the 3 intervals"), "{notes}");
     let survival: Vec<f64> = rows(block(together, "survival")).iter().filter_map(|row| row[2].as_f64()).collect();
     assert_eq!(survival.len(), ends.len());
     assert!(survival.windows(2).all(|w| w[1] < w[0]) && survival[0] < 1.0, "{survival:?}");

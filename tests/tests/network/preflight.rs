@@ -51,7 +51,11 @@ fn a_study_check_tells_which_column_is_missing_where_and_whose_units_differ_befo
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("would ask 2 sites (hungary, long-beach)"), "{out}");
     let unknown = "\nrows    not known: no site says how many it has";
-    assert!(out.contains(unknown) && out.contains("\nrounds  1\ntime    not known, "), "{out}");
+    assert!(
+        out.contains(unknown)
+            && out.contains("\nrounds  1\ntime    estimated by the columns it reads and not measured, "),
+        "{out}"
+    );
     for line in [
         "hungary: slope is not collected: missing in every row\n",
         "cleveland: its contract of that name and version says something else, so it would refuse\n",

@@ -382,7 +382,8 @@ fn where_too_much_is_hidden_there_is_no_test_and_the_answer_says_why() {
         "{:?}",
         result.notes
     );
-    assert!(said("no log-rank test stratified by site: 1 of 3 sites show every line"), "{:?}", result.notes);
+    assert!(said("no log-rank test stratified by site: 0 of 3 sites show every line"), "{:?}", result.notes);
+    assert!(said("stratified by site leaves out 1 of 3 sites: they keep 1 of 30 intervals"), "{:?}", result.notes);
     assert!(said("the log-rank tests leave out 2 groups of which no site shows events"), "nobody has these codes");
 }
 

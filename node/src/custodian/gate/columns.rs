@@ -2,8 +2,8 @@
 //! once and not column by column.
 //!
 //! The list says what as many models of two columns each would say, and nothing beyond: of two, and of a number on a side, it says nothing where one
-//! of the two is in it by itself. What helps follows from the plan and from what is named: that columns exclude each other it
-//! supposes, and does not know.
+//! of the two is in it by itself. What helps follows from the plan and from the list, also from what of it is not
+//! named: that columns exclude each other it supposes, and does not know.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -142,8 +142,7 @@ impl Told<'_> {
         if named.len() < all.len() {
             why += &format!("; and {} more such", all.len() - named.len());
         }
-        let told: Vec<Few> = named.iter().map(|(one, _)| *one).collect();
-        let mut hint: Vec<String> = self.apart(&told).iter().map(|of| one_category(of)).collect();
+        let mut hint: Vec<String> = self.apart(few).iter().map(|of| one_category(of)).collect();
         for remedy in named.iter().flat_map(|(one, _)| self.remedies(*one)) {
             if !hint.contains(&remedy) {
                 hint.push(remedy);

@@ -5,6 +5,9 @@
 set -eu
 cd "$(dirname "$0")/.."
 seed="${1:-1}"
+# Other cases than those that every commit is tried on; printed, so that they can be drawn again.
+export PROPTEST_RNG_SEED="${PROPTEST_RNG_SEED:-$(date +%s)}"
+echo "PROPTEST_RNG_SEED=$PROPTEST_RNG_SEED"
 
 fuzz=yes
 if [ "${NO_FUZZ:-}" = 1 ]; then

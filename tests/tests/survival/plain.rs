@@ -111,7 +111,7 @@ pub fn log_rank(
     intervals: usize,
     strata: impl Fn(&Patient) -> usize,
 ) -> Option<f64> {
-    let mut difference = vec![0.0; groups];
+    let (mut difference, mut expected) = (vec![0.0; groups], vec![0.0; groups]);
     let mut covariance = vec![vec![0.0; groups]; groups];
     let last = patients.iter().map(&strata).max()?;
     for stratum in 0..=last {
@@ -125,6 +125,7 @@ pub fn log_rank(
             let share = |group: usize| count(&own, |of| of.interval >= at && of.group == group) / n;
             let scale = if n > 1.0 { d * (n - d) / (n - 1.0) } else { 0.0 };
             for i in 0..groups {
+                expected[i] += d * share(i);
                 difference[i] += count(&own, |of| of.interval == at && of.exit == 1 && of.group == i) - d * share(i);
                 for (j, sum) in covariance[i].iter_mut().enumerate() {
                     *sum += scale * share(i) * (f64::from(u8::from(i == j)) - share(j));
@@ -132,14 +133,14 @@ pub fn log_rank(
             }
         }
     }
-    // One group follows from the others.
-    let of = |i: usize, j: usize| covariance[i][j];
-    let u = &difference;
-    match groups {
-        2 => (of(0, 0) > 1e-9).then(|| u[0] * u[0] / of(0, 0)),
+    // Who is never at risk of an event is in no test, and one group follows from the others.
+    let tested: Vec<usize> = (0..groups).filter(|group| expected[*group] > 0.0).collect();
+    let (of, u) = (|i: usize, j: usize| covariance[tested[i]][tested[j]], |i: usize| difference[tested[i]]);
+    match tested.len() {
+        2 => (of(0, 0) > 1e-9).then(|| u(0) * u(0) / of(0, 0)),
         3 => {
             let det = of(0, 0) * of(1, 1) - of(0, 1) * of(1, 0);
-            let form = of(1, 1) * u[0] * u[0] - 2.0 * of(0, 1) * u[0] * u[1] + of(0, 0) * u[1] * u[1];
+            let form = of(1, 1) * u(0) * u(0) - 2.0 * of(0, 1) * u(0) * u(1) + of(0, 0) * u(1) * u(1);
             (det > 1e-9).then(|| form / det)
         }
         _ => None,

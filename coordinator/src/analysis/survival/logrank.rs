@@ -67,11 +67,17 @@ impl LogRank {
         let difference =
             DVector::from_iterator(df, at_risk[..df].iter().map(|i| self.observed[*i] - self.expected[*i]));
         let covariance = DMatrix::from_fn(df, df, |i, j| self.covariance[(at_risk[i], at_risk[j])]);
-        // What is left of rounding is no variance.
-        if (0..df).any(|i| covariance[(i, i)] <= 1e-12 * self.expected[at_risk[i]]) {
+        let variances = covariance.diagonal();
+        let root = covariance.cholesky()?;
+        // What is left of rounding is no variance, of a group by itself or beside those before it.
+        let rounding = |i: usize| {
+            let left = root.l_dirty()[(i, i)].powi(2);
+            variances[i] <= 1e-12 * self.expected[at_risk[i]] || left <= 1e-12 * variances[i]
+        };
+        if (0..df).any(rounding) {
             return None;
         }
-        let chi2 = difference.dot(&covariance.cholesky()?.solve(&difference));
+        let chi2 = difference.dot(&root.solve(&difference));
         let p = if chi2 > 0.0 { checked_gamma_ur(df as f64 / 2.0, chi2 / 2.0).ok()? } else { 1.0 };
         Some(Test { chi2: chi2.max(0.0), df, p: p.clamp(0.0, 1.0) })
     }
@@ -130,6 +136,13 @@ mod tests {
         let mut alone = LogRank::new(2);
         alone.add(&[vec![(10, 3), (0, 0)], vec![(5, 1), (0, 0)]]);
         assert_eq!(alone.test(), None);
+        // Two groups beside each other, the third alone: nothing compares it to them, whatever rounding leaves.
+        for events in 1..40 {
+            let mut apart = LogRank::new(3);
+            apart.add(&[vec![(61, events), (47 + events, 7), (0, 0)], vec![(0, 0), (0, 0), (10, 3)]]);
+            apart.add(&[vec![(31, 3), (13, events / 4), (0, 0)]]);
+            assert_eq!(apart.test(), None, "{events}");
+        }
         let mut one = LogRank::new(1);
         one.add(&[vec![(10, 3)]]);
         assert_eq!(one.test(), None);

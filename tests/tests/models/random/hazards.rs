@@ -155,7 +155,7 @@ impl Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(bocage_tests::scale().into()), ..ProptestConfig::with_cases(24 * bocage_tests::scale()) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24 * bocage_tests::scale()) })]
 
     #[test]
     fn a_federated_cox_model_is_the_pooled_one(case in cases()) {

@@ -21,7 +21,7 @@ fn at(path: &Block, place: usize, column: &str) -> f64 {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(bocage_tests::scale().into()), ..ProptestConfig::with_cases(20 * bocage_tests::scale()) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(20 * bocage_tests::scale()) })]
 
     #[test]
     fn a_federated_elastic_net_is_the_pooled_one(case in cases(), mix in 1u8..=10, linear in any::<bool>()) {

@@ -14,6 +14,7 @@ use nalgebra::{DMatrix, DVector};
 use super::failure::Failure;
 use super::held::{Held, hold};
 use super::secants::Secants;
+use super::theta::Theta;
 
 /// A step that moves no coefficient of a scaled column by more is the last.
 const CLOSE: f64 = 1e-9;
@@ -187,9 +188,10 @@ impl Fit {
 
     /// The same fit of a family whose score the expected information alone does not lead to its end in few steps.
     pub(super) fn of_family(self, family: Family) -> Self {
-        let own_link = !matches!(family, Family::Gamma | Family::Binomial(Link::Probit | Link::Cloglog));
+        let slow =
+            matches!(family, Family::Gamma | Family::NegativeBinomial | Family::Binomial(Link::Probit | Link::Cloglog));
         let logarithmic = matches!(family, Family::Poisson | Family::Gamma | Family::NegativeBinomial);
-        Self { logarithmic, secants: (!own_link).then(Secants::default), ..self }
+        Self { logarithmic, secants: slow.then(Secants::default), ..self }
     }
 
     /// The fit within this one that holds this. It begins at `beta` (of columns, then of sites), goes on with the rounds that are left, and comes as near
@@ -266,22 +268,24 @@ impl Fit {
             Ok(inverse) => inverse,
             Err(column) => return Verdict::Failed(self.wide(&merged, column).unwrap_or(Failure::Collinear(column))),
         };
-        self.secants.iter_mut().for_each(|secants| secants.arrive(&score));
-        let step = match (self.first_step(&score, &information), &self.secants) {
-            (Some(step), _) => step,
-            (None, Some(secants)) => secants.step(&inverse, &score),
-            (None, None) => &inverse * &score,
+        let theta = self.position.theta.map(|theta| Theta::at(theta, &merged));
+        let joint = theta.iter().fold(score.clone(), |score, theta| theta.beside(score));
+        self.secants.iter_mut().for_each(|secants| secants.arrive(&joint));
+        let joint_step = match &self.secants {
+            Some(secants) => secants.step(|left| self.scoring(&inverse, left, &theta), &joint),
+            None => &inverse * &score,
         };
-        let theta = self.theta(&merged);
-        let far = theta.map_or(0.0, |(theta, next)| (next - theta).abs() / theta / 100.0);
-        let left = score.dot(&step) + left_in_theta(&merged);
+        let left = joint.dot(&joint_step);
+        let step = self.first_step(&score, &information).unwrap_or_else(|| joint_step.rows(0, beta.len()).into_owned());
+        let next = theta.map(|theta| theta.next(joint_step[beta.len()]));
+        let far = theta.zip(next).map_or(0.0, |(theta, next)| (next - theta.is).abs() / theta.is / 100.0);
         let ends = match &self.held {
             Some(held) => left <= NEARLY * held.unit,
             None => step.amax().max(far) <= CLOSE,
         };
         if ends {
-            let (beta, theta) = (self.put(beta + step), theta.map(|(_, next)| next));
-            return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta, left, steps: self.steps }));
+            let beta = self.put(beta + step);
+            return Verdict::Done(Box::new(Fitted { beta, inverse, merged, theta: next, left, steps: self.steps }));
         }
         let (share, narrowest) = self.within(&beta, &step, &[]);
         let step = match share < STUCK {
@@ -300,10 +304,14 @@ impl Fit {
         self.before = Some((self.position.clone(), objective));
         self.place(beta + &step);
         if let Some(secants) = &mut self.secants {
-            secants.leave(&step, score);
+            let step = match theta.zip(next) {
+                Some((theta, next)) => step.push(theta.step_to(next)),
+                None => step,
+            };
+            secants.leave(&step, joint);
         }
-        if let Some((_, next)) = theta {
-            self.position.theta = Some(next);
+        if next.is_some() {
+            self.position.theta = next;
         }
         self.go()
     }
@@ -357,14 +365,16 @@ impl Fit {
         (0..size).filter(move |i| ridge > 0.0 && slopes.get(*i) == Some(&true)).map(move |i| (i, ridge))
     }
 
-    /// θ, and the next one: a step of Newton's, a fifth to five times as large.
-    fn theta(&self, merged: &Merged) -> Option<(f64, f64)> {
-        let theta = self.position.theta?;
-        let [slope, curve] = Sums::THETA.map(|at| merged.scalars[at]);
-        let next = if curve > 0.0 { theta + slope / curve } else { theta * if slope > 0.0 { 2.0 } else { 0.5 } };
-        let next = next.clamp(theta / 5.0, theta * 5.0);
-        Some((theta, next.clamp(*limits::MODEL_THETA.start(), *limits::MODEL_THETA.end())))
+    /// Fisher's step of the coefficients, and Newton's of the dispersion.
+    fn scoring(&self, inverse: &DMatrix<f64>, score: &DVector<f64>, theta: &Option<Theta>) -> DVector<f64> {
+        let of = score.rows(0, inverse.nrows());
+        let step = inverse * of;
+        match theta {
+            Some(theta) => step.push(theta.inverse * score[inverse.nrows()]),
+            None => step,
+        }
     }
+
     /// From coefficients of 0, where every mean is 1, a tangent leads to means of e to the power of a large mean. The intercepts alone have their solution at
     /// once: ln(1 + s / I), of rows that weigh alike.
     fn first_step(&self, score: &DVector<f64>, information: &DMatrix<f64>) -> Option<DVector<f64>> {
@@ -415,12 +425,6 @@ impl Fit {
         }
         least
     }
-}
-
-/// What of the objective a step of θ takes off, where there is one.
-fn left_in_theta(merged: &Merged) -> f64 {
-    let [slope, curve] = Sums::THETA.map(|at| merged.scalars[at]);
-    if curve > 0.0 { slope * slope / curve } else { slope.abs() }
 }
 
 fn between(a: &Position, b: &Position) -> Position {

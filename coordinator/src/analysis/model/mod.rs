@@ -15,6 +15,7 @@ mod penalised;
 mod published;
 mod scored;
 mod secants;
+mod theta;
 mod two_stage;
 
 use bocage_protocol::PublicError;

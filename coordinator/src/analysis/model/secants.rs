@@ -2,7 +2,7 @@
 //! comes nearer by the same share each round. Limited-memory BFGS (Nocedal, Wright, *Numerical Optimization*, 2006, algorithm 7.4), begun at the
 //! inverse of the expected information.
 
-use nalgebra::{DMatrix, DVector};
+use nalgebra::DVector;
 
 /// So many steps are remembered.
 const MOST: usize = 10;
@@ -38,8 +38,8 @@ impl Secants {
         *self = Self::default();
     }
 
-    /// Where the score leads, by this inverse and what is known beside it.
-    pub(super) fn step(&self, inverse: &DMatrix<f64>, score: &DVector<f64>) -> DVector<f64> {
+    /// Where the score leads, by `scoring` and what is known beside it.
+    pub(super) fn step(&self, scoring: impl Fn(&DVector<f64>) -> DVector<f64>, score: &DVector<f64>) -> DVector<f64> {
         let mut left = score.clone();
         let mut shares = Vec::with_capacity(self.pairs.len());
         for (step, fall) in self.pairs.iter().rev() {
@@ -47,7 +47,7 @@ impl Secants {
             left.axpy(-share, fall, 1.0);
             shares.push(share);
         }
-        let mut found = inverse * left;
+        let mut found = scoring(&left);
         for ((step, fall), share) in self.pairs.iter().zip(shares.iter().rev()) {
             let back = fall.dot(&found) / step.dot(fall);
             found.axpy(share - back, step, 1.0);
@@ -58,6 +58,8 @@ impl Secants {
 
 #[cfg(test)]
 mod tests {
+    use nalgebra::DMatrix;
+
     use super::*;
 
     #[test]
@@ -70,13 +72,13 @@ mod tests {
         for _ in 0..8 {
             let score = score(&at);
             secants.arrive(&score);
-            let step = secants.step(&inverse, &score);
+            let step = secants.step(|left| &inverse * left, &score);
             secants.leave(&step, score);
             at += step;
         }
         // The inverse alone would be a hundredth away yet.
         assert!((&at - &top).norm() < 1e-12, "{at}");
         secants.forget();
-        assert_eq!(secants.step(&inverse, &top), &inverse * &top);
+        assert_eq!(secants.step(|left| &inverse * left, &top), &inverse * &top);
     }
 }

@@ -63,15 +63,24 @@ fn crossed(a: &Matrix, b: &Matrix) -> Matrix {
 
 /// The penalty λ Σ β² of the slopes of scaled columns, as a matrix of the raw columns that span the same.
 pub fn ridge(lambda: f64, scaled: &Matrix, raw: &Matrix, is_slope: impl Fn(usize) -> bool) -> Option<Matrix> {
-    // Coefficients of scaled columns by those of raw ones.
-    let inverse = inverse(crossed(scaled, scaled))?;
-    let across = crossed(scaled, raw);
-    let p = across.len();
-    let by = |i: usize, j: usize| (0..p).map(|k| inverse[i][k] * across[k][j]).sum::<f64>();
-    let by: Matrix = (0..p).map(|i| (0..p).map(|j| by(i, j)).collect()).collect();
+    let by = across(scaled, raw)?;
+    let p = by.len();
     let slopes: Matrix =
         (0..p).filter(|i| is_slope(*i)).map(|i| by[i].iter().map(|x| lambda.sqrt() * x).collect()).collect();
     Some(crossed(&slopes, &slopes))
+}
+
+/// Coefficients of scaled columns, as a matrix of those of the raw columns that span the same.
+fn across(scaled: &Matrix, raw: &Matrix) -> Option<Matrix> {
+    let (inverse, across) = (inverse(crossed(scaled, scaled))?, crossed(scaled, raw));
+    let p = across.len();
+    let by = |i: usize, j: usize| (0..p).map(|k| inverse[i][k] * across[k][j]).sum::<f64>();
+    Some((0..p).map(|i| (0..p).map(|j| by(i, j)).collect()).collect())
+}
+
+/// What coefficients of raw columns are of scaled ones.
+pub fn rescaled(estimates: &Vec<f64>, scaled: &Matrix, raw: &Matrix) -> Option<Vec<f64>> {
+    Some(times(&across(scaled, raw)?, estimates))
 }
 
 /// The inverse of a matrix, by Gauss and Jordan with the largest pivot of each column. None where there is none.

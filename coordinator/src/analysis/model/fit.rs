@@ -278,7 +278,7 @@ impl Fit {
         let left = joint.dot(&joint_step);
         let step = self.first_step(&score, &information).unwrap_or_else(|| joint_step.rows(0, beta.len()).into_owned());
         let next = theta.map(|theta| theta.next(joint_step[beta.len()]));
-        let far = theta.zip(next).map_or(0.0, |(theta, next)| (next - theta.is).abs() / theta.is / 100.0);
+        let far = theta.zip(next).map_or(0.0, |(theta, next)| (next - theta.is).abs() / theta.is / 10.0);
         let ends = match &self.held {
             Some(held) => left <= NEARLY * held.unit,
             None => step.amax().max(far) <= CLOSE,

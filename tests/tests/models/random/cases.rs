@@ -114,6 +114,21 @@ pub struct Data {
     pub file: Rows,
     pub complete: pooled::Rows,
     pub site: Vec<usize>,
+    /// The rows that are complete, in the columns that bounds and penalties are of.
+    scaled: Vec<Vec<f64>>,
+}
+
+impl Data {
+    /// The largest coefficient of these estimates' slopes in scaled columns.
+    pub fn steepest(&self, case: &Case, estimates: &Vec<f64>) -> Option<f64> {
+        let scaled = pooled::rescaled(estimates, &self.scaled, &self.complete.x)?;
+        let slopes = case.labels().into_iter().zip(scaled).filter(|(label, _)| is_slope(label));
+        slopes.map(|(_, slope)| slope.abs()).max_by(f64::total_cmp)
+    }
+}
+
+fn is_slope(label: &str) -> bool {
+    !(label == "(intercept)" || label.starts_with("site"))
 }
 
 impl Case {
@@ -283,8 +298,8 @@ impl Case {
                 of_site.push(site);
             }
         }
-        let is_slope = |at: usize| !(labels[at] == "(intercept)" || labels[at].starts_with("site"));
-        complete.penalty = self.ridge.and_then(|lambda| pooled::ridge(lambda, &scaled, &complete.x, is_slope));
-        Data { file, complete, site: of_site }
+        complete.penalty =
+            self.ridge.and_then(|lambda| pooled::ridge(lambda, &scaled, &complete.x, |at| is_slope(&labels[at])));
+        Data { file, complete, site: of_site, scaled }
     }
 }

@@ -1,6 +1,7 @@
 //! Any data, any formula, any number of sites: a federated fit is the pooled one.
 
 mod cases;
+mod counts;
 mod hazards;
 mod net;
 

@@ -271,13 +271,25 @@ impl Fit {
         let theta = self.position.theta.map(|theta| Theta::at(theta, &merged));
         let joint = theta.iter().fold(score.clone(), |score, theta| theta.beside(score));
         self.secants.iter_mut().for_each(|secants| secants.arrive(&joint));
-        let joint_step = match &self.secants {
-            Some(secants) => secants.step(|left| self.scoring(&inverse, left, &theta), &joint),
-            None => &inverse * &score,
+        let alone = self.scoring(&inverse, &joint, &theta);
+        let joint_step = match &mut self.secants {
+            Some(secants) if theta.is_some_and(|theta| theta.is_far(&alone)) => {
+                secants.forget();
+                alone
+            }
+            _ => {
+                let scoring = |left: &DVector<f64>| self.scoring(&inverse, left, &theta);
+                self.secants.as_ref().map_or(alone, |secants| secants.step(scoring, &joint))
+            }
         };
         let left = joint.dot(&joint_step);
-        let step = self.first_step(&score, &information).unwrap_or_else(|| joint_step.rows(0, beta.len()).into_owned());
-        let next = theta.map(|theta| theta.next(joint_step[beta.len()]));
+        // Where all means are 1, nothing is known of a dispersion about the right ones.
+        let (step, next) = match self.first_step(&score, &information) {
+            Some(step) => (step, theta.map(|theta| theta.is)),
+            None => {
+                (joint_step.rows(0, beta.len()).into_owned(), theta.map(|theta| theta.next(joint_step[beta.len()])))
+            }
+        };
         let far = theta.zip(next).map_or(0.0, |(theta, next)| (next - theta.is).abs() / theta.is / 10.0);
         let ends = match &self.held {
             Some(held) => left <= NEARLY * held.unit,

@@ -9,15 +9,19 @@ use super::fit::Merged;
 
 /// A step leads at most to so many times θ, or to one part of so many.
 const FAR: f64 = 5.0;
+/// While a step moves a coefficient of a scaled column, or a share of the dispersion, by more, what earlier steps tell is of elsewhere.
+const NEAR: f64 = 0.1;
 
 /// θ where the sites were asked, and what they say of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Theta {
     /// Its value.
     pub is: f64,
-    /// How the log-likelihood rises with the dispersion: 0 where θ would leave its limits.
+    /// Whether it would leave its limits, and stays.
+    stays: bool,
+    /// How the log-likelihood rises with the dispersion: 0 where it stays.
     slope: f64,
-    /// One over the curvature. Where that is no hill, what leads half of the dispersion on.
+    /// One over the curvature. Where that is no hill, what leads as far down as a step does.
     pub inverse: f64,
 }
 
@@ -26,21 +30,27 @@ impl Theta {
     pub(super) fn at(theta: f64, merged: &Merged) -> Self {
         let [slope, curve] = Sums::THETA.map(|at| merged.scalars[at]);
         let (least, most) = (*limits::MODEL_THETA.start(), *limits::MODEL_THETA.end());
-        let leaves = (slope > 0.0 && theta >= most) || (slope < 0.0 && theta <= least);
+        let stays = (slope > 0.0 && theta >= most) || (slope < 0.0 && theta <= least);
         let (slope, curve) = (-slope * theta.powi(2), curve * theta.powi(4) - 2.0 * slope * theta.powi(3));
         let inverse = if curve > 0.0 {
             1.0 / curve
         } else if slope == 0.0 {
             0.0
         } else {
-            0.5 / theta / slope.abs()
+            (1.0 - 1.0 / FAR) / theta / slope.abs()
         };
-        Self { is: theta, slope: if leaves { 0.0 } else { slope }, inverse }
+        Self { is: theta, stays, slope: if stays { 0.0 } else { slope }, inverse }
     }
 
     /// The score of all that is estimated: the dispersion stands last.
     pub(super) fn beside(&self, score: DVector<f64>) -> DVector<f64> {
         score.push(self.slope)
+    }
+
+    /// Whether a step of all that is estimated is of what earlier steps tell nothing about.
+    pub(super) fn is_far(&self, step: &DVector<f64>) -> bool {
+        let (dispersion, coefficients) = step.as_slice().split_last().unwrap_or((&0.0, &[]));
+        self.stays || dispersion.abs() * self.is > NEAR || coefficients.iter().any(|step| step.abs() > NEAR)
     }
 
     /// The θ to which a step of the dispersion leads.

@@ -166,17 +166,54 @@ fn binomial(y: f64, p: f64, q: f64, slope: f64) -> Row {
 fn negative_binomial(y: f64, eta: f64, theta: f64) -> Row {
     let mu = eta.exp();
     let sum = mu + theta;
-    let log_density =
-        lgamma(y + theta) - lgamma(theta) - lgamma(y + 1.0) + theta * (theta / sum).ln() + y * (eta - sum.ln());
     let lost = y_ln(y, mu) - (y + theta) * ((y + theta) / sum).ln();
-    let slope = digamma(y + theta) - digamma(theta) + (theta / sum).ln() + 1.0 - (y + theta) / sum;
-    let curve = trigamma(theta) - trigamma(y + theta) - 1.0 / theta + 2.0 / sum - (y + theta) / (sum * sum);
     let shrink = theta / sum;
     let variance = mu / shrink;
-    Row {
-        theta: [slope, curve],
-        ..row((y - mu) * shrink, mu * shrink, log_density, 2.0 * lost, (y - mu) * (y - mu) / variance)
+    let (log_density, theta) =
+        if theta < LARGE { of_theta(y, eta, mu, theta) } else { of_large_theta(y, eta, mu, theta) };
+    Row { theta, ..row((y - mu) * shrink, mu * shrink, log_density, 2.0 * lost, (y - mu) * (y - mu) / variance) }
+}
+
+/// From here on the asymptotic series of [`digamma`] needs no recurrence.
+const LARGE: f64 = 10.0;
+
+/// The log-density of a negative binomial, its derivative in θ, and minus the second one.
+fn of_theta(y: f64, eta: f64, mu: f64, theta: f64) -> (f64, [f64; 2]) {
+    let sum = mu + theta;
+    let log_density =
+        lgamma(y + theta) - lgamma(theta) - lgamma(y + 1.0) + theta * (theta / sum).ln() + y * (eta - sum.ln());
+    let slope = digamma(y + theta) - digamma(theta) + (theta / sum).ln() + 1.0 - (y + theta) / sum;
+    let curve = trigamma(theta) - trigamma(y + theta) - 1.0 / theta + 2.0 / sum - (y + theta) / (sum * sum);
+    (log_density, [slope, curve])
+}
+
+/// The same of a θ beside which counts are small, where differences of large numbers would be rounding alone: with d = (y − μ) / (θ + μ) and the series
+/// of ln Γ, ψ and ψ′, what cancels is left out.
+fn of_large_theta(y: f64, eta: f64, mu: f64, theta: f64) -> (f64, [f64; 2]) {
+    let sum = mu + theta;
+    let d = (y - mu) / sum;
+    let less = ln_1p_less(d);
+    let gamma = |x: f64| {
+        let r = 1.0 / (x * x);
+        (1.0 / 12.0 - r * (1.0 / 360.0 - r * (1.0 / 1260.0 - r / 1680.0))) / x
+    };
+    let log_density =
+        sum * ((1.0 + d) * less + d * d) - mu - 0.5 * (y / theta).ln_1p() + gamma(y + theta) - gamma(theta) + y * eta
+            - lgamma(y + 1.0);
+    let slope = less + y / (2.0 * theta * (theta + y)) + digamma_series(theta) - digamma_series(y + theta);
+    let curve = -d * d / ((1.0 + d) * sum)
+        + y * (2.0 * theta + y) / (2.0 * (theta * (theta + y)).powi(2))
+        + trigamma_series(theta)
+        - trigamma_series(y + theta);
+    (log_density, [slope, curve])
+}
+
+/// ln(1 + d) − d.
+fn ln_1p_less(d: f64) -> f64 {
+    if d.abs() > 0.01 {
+        return d.ln_1p() - d;
     }
+    -d * d * (0.5 - d * (1.0 / 3.0 - d * (0.25 - d * (0.2 - d * (1.0 / 6.0 - d * (1.0 / 7.0 - d / 8.0))))))
 }
 
 /// y ln(y / μ), 0 at 0.
@@ -195,11 +232,14 @@ pub fn digamma(mut x: f64) -> f64 {
         shift -= 1.0 / x;
         x += 1.0;
     }
+    shift + x.ln() - 0.5 / x - digamma_series(x)
+}
+
+/// ln x − 1 / (2x) − ψ(x).
+fn digamma_series(x: f64) -> f64 {
     let r = 1.0 / (x * x);
-    let series = r
-        * (1.0 / 12.0
-            - r * (1.0 / 120.0 - r * (1.0 / 252.0 - r * (1.0 / 240.0 - r * (1.0 / 132.0 - r * (691.0 / 32760.0))))));
-    shift + x.ln() - 0.5 / x - series
+    r * (1.0 / 12.0
+        - r * (1.0 / 120.0 - r * (1.0 / 252.0 - r * (1.0 / 240.0 - r * (1.0 / 132.0 - r * (691.0 / 32760.0))))))
 }
 
 /// ψ′(x) for x > 0 (Abramowitz, Stegun 1964, 6.4.6 and 6.4.12).
@@ -209,7 +249,38 @@ fn trigamma(mut x: f64) -> f64 {
         shift += 1.0 / (x * x);
         x += 1.0;
     }
+    shift + 1.0 / x + 0.5 / (x * x) + trigamma_series(x)
+}
+
+/// ψ′(x) − 1 / x − 1 / (2x²).
+fn trigamma_series(x: f64) -> f64 {
     let r = 1.0 / (x * x);
-    let series = 1.0 / 6.0 - r * (1.0 / 30.0 - r * (1.0 / 42.0 - r * (1.0 / 30.0 - r * (5.0 / 66.0))));
-    shift + 1.0 / x + 0.5 * r + series * r / x
+    (1.0 / 6.0 - r * (1.0 / 30.0 - r * (1.0 / 42.0 - r * (1.0 / 30.0 - r * (5.0 / 66.0))))) * r / x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_large_theta_and_a_small_one_the_formulas_say_the_same() {
+        for (y, eta) in [(0.0, -2.0), (1.0, 0.5), (7.0, 2.5), (40.0, 3.0), (300.0, 5.5)] {
+            let (a, b) = (of_theta(y, eta, f64::exp(eta), 12.0), of_large_theta(y, eta, f64::exp(eta), 12.0));
+            for (a, b) in [(a.0, b.0), (a.1[0], b.1[0]), (a.1[1], b.1[1])] {
+                assert!((a - b).abs() < 1e-11 * (1.0 + a.abs()), "{y} {eta}: {a} {b}");
+            }
+        }
+    }
+
+    #[test]
+    fn near_the_poisson_family_a_theta_s_slope_is_no_rounding() {
+        // The density about 1 / θ = 0: its derivative there is ((y − μ)² − y) / 2, and that in θ is − 1 / θ² of it.
+        for (y, mu) in [(0.0, 3.0_f64), (9.0, 4.0), (80.0, 75.0)] {
+            let (theta, of_dispersion) = (1e7, ((y - mu) * (y - mu) - y) / 2.0);
+            let (density, [slope, _]) = of_large_theta(y, mu.ln(), mu, theta);
+            assert!((-slope * theta * theta - of_dispersion).abs() < 1e-3 * of_dispersion.abs(), "{slope}");
+            let poisson = y * mu.ln() - mu - lgamma(y + 1.0);
+            assert!((density - poisson - of_dispersion / theta).abs() < 1e-9, "{density} {poisson}");
+        }
+    }
 }

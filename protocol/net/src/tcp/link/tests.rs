@@ -1,5 +1,6 @@
 //! What a link bears of a peer that is dead, rude or greedy.
 
+use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
@@ -26,7 +27,8 @@ async fn pair() -> (TcpLink, TcpLink) {
 
 /// Bytes that one day go nowhere, and say so to nobody: a cable that is cut.
 struct Cable {
-    inner: DuplexStream,
+    /// Never dropped, which the other end would hear.
+    inner: ManuallyDrop<DuplexStream>,
     cut: Arc<AtomicBool>,
 }
 
@@ -34,7 +36,7 @@ impl AsyncRead for Cable {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut bytes = vec![0; buf.remaining()];
         let mut came = ReadBuf::new(&mut bytes);
-        std::task::ready!(Pin::new(&mut self.inner).poll_read(cx, &mut came))?;
+        std::task::ready!(Pin::new(&mut *self.inner).poll_read(cx, &mut came))?;
         if self.cut.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
@@ -47,16 +49,19 @@ impl AsyncWrite for Cable {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.cut.load(Ordering::Relaxed) {
             true => Poll::Ready(Ok(bytes.len())),
-            false => Pin::new(&mut self.inner).poll_write(cx, bytes),
+            false => Pin::new(&mut *self.inner).poll_write(cx, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
+        Pin::new(&mut *self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        match self.cut.load(Ordering::Relaxed) {
+            true => Poll::Ready(Ok(())),
+            false => Pin::new(&mut *self.inner).poll_shutdown(cx),
+        }
     }
 }
 
@@ -64,8 +69,8 @@ impl AsyncWrite for Cable {
 async fn both_sides_notice_a_cable_that_was_cut() {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let cut = Arc::new(AtomicBool::new(false));
-    let (node, accepted) =
-        begin(Cable { inner: ours, cut: Arc::clone(&cut) }, Side::Node, Peer::Coordinator, None, HASTY);
+    let cable = Cable { inner: ManuallyDrop::new(ours), cut: Arc::clone(&cut) };
+    let (node, accepted) = begin(cable, Side::Node, Peer::Coordinator, None, HASTY);
     let (coordinator, _) = begin(theirs, Side::Coordinator, site(), None, HASTY);
     accepted.await.unwrap().unwrap();
     let mut asked = node.open().await.unwrap();

@@ -2,6 +2,7 @@
 
 mod fields;
 mod log_filter;
+mod nearest;
 mod respelt;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use log_filter::log_filter_problem;
+pub use nearest::nearest;
 use respelt::Respelt;
 
 /// One thing that is wrong with a text that a person wrote.
@@ -236,9 +238,12 @@ fn own_keys<'de, T: serde::Deserialize<'de>>(path: &str) -> &'static [&'static s
 fn nearest_key<'k, 'de, T: serde::Deserialize<'de>>(path: &str, known: &[&'k str]) -> Option<&'k str> {
     let last = path.rsplit('.').next().unwrap_or_default();
     let own = own_keys::<T>(path);
-    let near = nearest(last, own.iter().copied()).or_else(|| nearest(last, known.iter().copied()));
-    // A key of another section is no misspelling, unless it is the beginning of one that belongs here.
-    near.filter(|near| !known.contains(&last) || (own.contains(near) && near.starts_with(last)))
+    if known.contains(&last) {
+        // A key of another section is no misspelling, unless it is the beginning of one that belongs here.
+        return nearest(last, own.iter().copied().filter(|key| key.starts_with(last)));
+    }
+    // A section may be read in parts, each with keys of its own.
+    nearest(last, own.iter().chain(known).copied())
 }
 
 /// The key that a section lacks, if that is what an error says.
@@ -338,23 +343,6 @@ fn pointer(path: &str) -> String {
     parts.fold(String::new(), |pointer, part| pointer + "/" + part)
 }
 
-/// The name nearest to `wanted`, if one is near enough to be meant.
-pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let lower = wanted.to_lowercase();
-    names
-        .into_iter()
-        .map(|name| {
-            let begins = lower.len() >= 3 && name.len() >= 3 && (lower.starts_with(name) || name.starts_with(&lower));
-            let distance = strsim::damerau_levenshtein(&lower, name);
-            // Two letters that changed places are rather meant than a beginning.
-            let swapped = distance == 1 && strsim::levenshtein(&lower, name) == 2;
-            ((!swapped, if begins { 0 } else { distance }), name)
-        })
-        .filter(|((_, distance), name)| *distance <= 1 + name.len() / 4)
-        .min_by_key(|(order, _)| *order)
-        .map(|(_, name)| name)
-}
-
 /// `outer.inner`, where either may be empty.
 pub fn join(outer: &str, inner: &str) -> String {
     match (outer.is_empty(), inner.is_empty()) {
@@ -413,6 +401,23 @@ mod tests {
         let wanted = "f: inner.threshold: `threshold` is not a key of this section\n\
                       f: secs: `secs` is not a key of this section\n  hint: its keys are inner";
         assert_eq!(problems.to_string(), wanted);
+    }
+
+    #[test]
+    fn a_nearer_key_of_another_part_of_a_section_is_meant_and_not_one_that_only_begins_alike() {
+        #[derive(Deserialize, Debug)]
+        #[allow(dead_code)]
+        struct Part {
+            optout: Option<String>,
+        }
+        let mut problems = Problems::default();
+        let value = serde_json::json!({"optouts_scope": "a", "opt": "b", "optot": "c"});
+        assert!(read::<Part>(&value, "f", "", &["opt", "optout", "optout_scope"], &mut problems).is_some());
+        let said = problems.to_string();
+        assert!(said.contains("f: optouts_scope: unknown key\n  hint: did you mean `optout_scope`?"), "{said}");
+        for beginning in ["opt", "optot"] {
+            assert!(said.contains(&format!("f: {beginning}: unknown key\n  hint: did you mean `optout`?")), "{said}");
+        }
     }
 
     #[test]
@@ -488,13 +493,5 @@ mod tests {
             assert!(said.contains(place), "{place} in {said}");
         }
         assert!(!said.contains("missing field `numbers`"), "it is there: {said}");
-    }
-
-    #[test]
-    fn a_near_name_is_found_and_a_far_one_is_not() {
-        assert_eq!(nearest("cholesterol", ["age", "chol"]), Some("chol"));
-        assert_eq!(nearest("ag", ["age", "chol"]), Some("age"));
-        assert_eq!(nearest("weight", ["age", "chol"]), None);
-        assert_eq!(nearest("form", ["formula", "from"]), Some("from"));
     }
 }

@@ -9,7 +9,8 @@ use bocage_protocol::trust::SecretKey;
 
 use crate::config::Config;
 use crate::config::environment::read_release_key;
-use crate::config::policy::{Decide, Models, Quiet, Settings};
+use crate::config::policy::{Decide, Models, Settings};
+use crate::config::quiet::Quiet;
 use crate::custodian::desk::shown::Paused;
 use crate::custodian::desk::{Secret, paused, waits_to_be_accepted};
 use crate::custodian::ledger::bodies::restored::Restored;
@@ -160,7 +161,7 @@ mod tests {
             "[[trust]]",
             "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n\
              [[policy.rule]]\ndataset = \"heart@1\"\nthreshold = 20\nmax_cells = 9\nconcurrent = 2\ntwo_persons = true\n\
-             mode = \"round\"\nmodels = \"exact\"\nper_site_results = false\nquiet = [\"22:00-06:00\"]\n[[trust]]",
+             mode = \"round\"\nmodels = \"exact\"\nper_site_results = false\nquiet = [\"22:00-06:00\", \"12:00-13:00 Europe/Berlin\"]\n[[trust]]",
         );
         site.edit_config(
             "contract = \"heart@1\"",
@@ -173,7 +174,7 @@ mod tests {
             "every study: results of this site alone are published, where a study asks for them (per_site_results)\n",
             "rule 1       purpose education: is refused (refuse)\n",
             "rule 2       dataset heart@1: no count below 20; at most 9 cells of a dataset under a permit, or to a researcher \
-             without one; none begins in 22:00-06:00 UTC; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode; \
+             without one; none begins in 22:00-06:00 UTC, 12:00-13:00 Europe/Berlin; 2 at a time; two persons approve; answers are round at most; models are answered exactly, whatever the mode; \
              no results of this site alone are published\n",
             "never        of heart is read: chol\n",
             "never        of heart are values named: age\n",

@@ -383,14 +383,14 @@ mod tests {
         site.edit_config(
             "[[trust]]",
             "[[policy.rule]]\npurpose = \"scientific_research\"\ndecide = \"ask\"\nthreshold = 20\nmax_cells = 9\nper_day = 3\n\
-             two_persons = true\nquiet = [\"22:00-06:00\"]\n[[trust]]",
+             two_persons = true\nquiet = [\"22:00-06:00 Europe/Berlin\"]\n[[trust]]",
         );
         let text = said(&site, None);
         for line in [
             "decision     would ask, because rule 1: purpose scientific_research",
             "no count below 20 (rule 1: purpose scientific_research); two persons approve",
             "cells        4 at most; 9 of 9 are left (rule 1: purpose scientific_research)",
-            "quiet        22:00-06:00 UTC",
+            "quiet        22:00-06:00 Europe/Berlin",
             "studies      3 in 24 hours (rule 1: purpose scientific_research)",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");
@@ -402,12 +402,23 @@ mod tests {
         let site = Site::new();
         assert!(!said(&site, None).contains("now "), "nothing is in the way");
         // NOW is 14:13 in the afternoon.
-        site.edit_config("[policy]", "[policy]\nquiet = [\"14:00-15:00\"]\nmax_cells = 3");
+        site.edit_config(
+            "[policy]",
+            "[policy]\nquiet = [\"14:00-15:00\", \"16:30-18:00 Europe/Berlin\"]\nmax_cells = 3",
+        );
         let text = said(&site, None);
         assert!(text.starts_with("decision     would refuse, because 4 cells are asked, and 3 of the 3"), "{text}");
         assert!(text.contains("(cap_reached)\n"), "{text}");
         assert!(
-            text.contains("now          it would wait: the site begins no study in its quiet hours, 14:00-15:00 UTC\n")
+            text.contains(
+                "now          it would wait: the site begins no study in its quiet hours, 14:00-15:00 UTC, until 2026-09-21T16:00:00Z\n"
+            ),
+            "these go over into those by the hospital's own clock: {text}"
+        );
+        site.edit_config("\"14:00-15:00\", \"16:30-18:00 Europe/Berlin\"", "\"16:00-18:00 Europe/Berlin\"");
+        assert!(
+            said(&site, None).contains("its quiet hours, 16:00-18:00 Europe/Berlin, until 2026-09-21T18:00:00+02:00\n"),
+            "by the hospital's own clock"
         );
         let config = site.config();
         std::fs::create_dir_all(&config.state.0).unwrap();

@@ -27,7 +27,7 @@ use crate::custodian::snapshot::{self, Held, Manifest};
 use crate::custodian::source::Lines;
 use crate::ingest::attempt::{Attempt, Unfinished, unfinished};
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Listed {
     name: String,
     contract: String,
@@ -36,14 +36,49 @@ struct Listed {
     snapshot_at: Option<String>,
     rows: Option<u64>,
     subjects: Option<u32>,
-    /// How many of them opted out, by list or column, where they can and it is known.
-    opted_out: Option<usize>,
     /// Why there is no usable snapshot.
     problem: Option<String>,
     /// What became of an ingest that has not succeeded.
     ingest: Option<String>,
     /// Which files of the source were left out of the snapshot, since they are damaged.
     damaged: Option<String>,
+    /// How many of the subjects opted out, by list or column, where they can and it is known.
+    opted_out: Option<usize>,
+}
+
+impl Listed {
+    /// Whoever reads the table by place goes on reading it: new columns stand behind all others.
+    const COLUMNS: [&str; 11] = [
+        "name",
+        "contract",
+        "contract_hash",
+        "snapshot",
+        "snapshot_at",
+        "rows",
+        "subjects",
+        "problem",
+        "ingest",
+        "damaged",
+        "opted_out",
+    ];
+
+    fn row(self) -> [String; Self::COLUMNS.len()] {
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let number = |n: Option<u64>| text(n.map(|n| n.to_string()));
+        [
+            self.name,
+            self.contract,
+            self.contract_hash,
+            text(self.snapshot),
+            text(self.snapshot_at),
+            number(self.rows),
+            number(self.subjects.map(u64::from)),
+            text(self.problem),
+            text(self.ingest),
+            text(self.damaged),
+            number(self.opted_out.map(|n| n as u64)),
+        ]
+    }
 }
 
 /// Lists the datasets.
@@ -72,37 +107,16 @@ pub fn list(config: &Config, format: Format) -> Result<(), Failure> {
                 snapshot_at: manifest.as_ref().map(|m| m.created_at.to_string()),
                 rows: manifest.as_ref().map(|m| m.rows),
                 subjects: manifest.as_ref().map(|m| m.subjects),
-                opted_out: manifest.as_ref().and_then(|m| opted_out(dataset, m)),
                 problem,
-                damaged: manifest.as_ref().and_then(|m| m.report.bad_lines.damaged.sentence()),
                 ingest: unfinished(&custodian.state.snapshots(), &dataset.name).map(|attempt| attempt.sentence()),
+                damaged: manifest.as_ref().and_then(|m| m.report.bad_lines.damaged.sentence()),
+                opted_out: manifest.as_ref().and_then(|m| opted_out(dataset, m)),
             }
         })
         .collect();
     match format {
         Format::Json => print_json(&listed),
-        Format::Csv => print_csv(
-            &[
-                "name",
-                "contract",
-                "contract_hash",
-                "snapshot",
-                "snapshot_at",
-                "rows",
-                "subjects",
-                "opted_out",
-                "problem",
-                "ingest",
-                "damaged",
-            ],
-            listed.into_iter().map(|l| {
-                let text = |n: Option<String>| n.unwrap_or_default();
-                let (rows, subjects) = (l.rows.map(|n| n.to_string()), l.subjects.map(|n| n.to_string()));
-                let opted_out = l.opted_out.map(|n| n.to_string());
-                let snapshot = [l.snapshot, l.snapshot_at, rows, subjects, opted_out, l.problem, l.ingest, l.damaged];
-                [l.name, l.contract, l.contract_hash].into_iter().chain(snapshot.map(text)).collect()
-            }),
-        ),
+        Format::Csv => print_csv(&Listed::COLUMNS, listed.into_iter().map(|listed| listed.row().into())),
         Format::Text => print(|out| {
             for l in &listed {
                 write!(out, "{}  {} ({})  ", l.name, l.contract, &l.contract_hash[..12])?;
@@ -380,6 +394,47 @@ mod tests {
     use bocage_protocol::env::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn each_column_of_the_table_stands_under_its_name_and_the_newest_is_the_last() {
+        let none = Listed {
+            name: "heart".to_owned(),
+            contract: "heart@1".to_owned(),
+            contract_hash: "1f".to_owned(),
+            snapshot: None,
+            snapshot_at: None,
+            rows: None,
+            subjects: None,
+            problem: Some("never taken".to_owned()),
+            ingest: None,
+            damaged: None,
+            opted_out: None,
+        };
+        let full = Listed {
+            snapshot: Some("ab".to_owned()),
+            snapshot_at: Some("today".to_owned()),
+            rows: Some(4),
+            subjects: Some(3),
+            problem: None,
+            ingest: Some("cut short".to_owned()),
+            damaged: Some("a file".to_owned()),
+            opted_out: Some(0),
+            ..none.clone()
+        };
+        for listed in [none, full] {
+            let json = serde_json::to_value(&listed).unwrap();
+            let said: Vec<String> = Listed::COLUMNS
+                .iter()
+                .map(|column| match &json[column] {
+                    serde_json::Value::String(text) => text.clone(),
+                    serde_json::Value::Null => String::new(),
+                    other => other.to_string(),
+                })
+                .collect();
+            assert_eq!((said, json.as_object().unwrap().len()), (listed.row().to_vec(), Listed::COLUMNS.len()));
+        }
+        assert_eq!(Listed::COLUMNS.last(), Some(&"opted_out"));
+    }
 
     #[test]
     fn studies_are_said_not_to_have_expired_with_the_last_day_of_any() {

@@ -11,6 +11,7 @@ mod elsewhere;
 pub mod environment;
 mod fhir_server;
 pub mod policy;
+pub mod quiet;
 mod raw;
 mod rules;
 mod sections;

@@ -7,6 +7,7 @@ use bocage_protocol::ids::{ColumnName, ContractId, Digest};
 use bocage_protocol::trust::{PublicKey, Purpose, canonical};
 use serde::Serialize;
 
+use super::quiet::Quiet;
 use super::{CustodianConfig, Mode};
 use crate::custodian::optout::OptOutScope;
 
@@ -131,50 +132,6 @@ pub struct Named {
     pub key: PublicKey,
 }
 
-/// Quiet hours of every day, in minutes since midnight UTC; they may go over midnight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Quiet {
-    /// The first minute.
-    pub from: u16,
-    /// The minute after the last one.
-    pub to: u16,
-}
-
-impl Quiet {
-    /// Reads `22:00-06:00`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let (from, to) = text.split_once('-')?;
-        let (from, to) = (minute(from)?, minute(to)?);
-        (from != to).then_some(Self { from, to })
-    }
-
-    /// Whether a minute of the day is quiet.
-    pub fn holds(self, minute: u16) -> bool {
-        if self.from < self.to {
-            (self.from..self.to).contains(&minute)
-        } else {
-            minute >= self.from || minute < self.to
-        }
-    }
-}
-
-impl std::fmt::Display for Quiet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { from, to } = self;
-        write!(f, "{:02}:{:02}-{:02}:{:02} UTC", from / 60, from % 60, to / 60, to % 60)
-    }
-}
-
-fn minute(text: &str) -> Option<u16> {
-    let (hours, minutes) = text.split_once(':')?;
-    let two_digits = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_digit());
-    if !two_digits(hours) || !two_digits(minutes) {
-        return None;
-    }
-    let (hours, minutes): (u16, u16) = (hours.parse().ok()?, minutes.parse().ok()?);
-    (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-}
-
 /// What of a dataset is never offered.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Never {
@@ -211,24 +168,7 @@ impl CustodianConfig {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::fixture::Site;
-
-    #[test]
-    fn quiet_hours_may_go_over_midnight_and_nonsense_is_none() {
-        let night = Quiet::parse("22:00-06:00").unwrap();
-        let at = |h: u16, m: u16| h * 60 + m;
-        for (minute, quiet) in [(at(21, 59), false), (at(22, 0), true), (at(0, 0), true), (at(5, 59), true)] {
-            assert_eq!(night.holds(minute), quiet, "{minute}");
-        }
-        assert!(!night.holds(at(6, 0)));
-        let noon = Quiet::parse("12:00-13:30").unwrap();
-        assert!(noon.holds(at(13, 29)) && !noon.holds(at(13, 30)) && !noon.holds(at(11, 59)));
-        for wrong in ["", "22:00", "22-06", "22:00-24:00", "22:60-23:00", "9:00-10:00", "10:00-10:00", "+1:00-02:00"] {
-            assert_eq!(Quiet::parse(wrong), None, "{wrong}");
-        }
-        assert_eq!(night.to_string(), "22:00-06:00 UTC");
-    }
 
     #[test]
     fn every_change_of_trust_rules_data_or_opt_outs_makes_another_policy_version() {
@@ -242,6 +182,9 @@ mod tests {
             ("name = \"Ada\"", "name = \"Ada L.\""),
             ("[policy]", "[policy]\ndecide = \"ask\""),
             ("[policy]", "[policy]\nper_site_results = true"),
+            ("[policy]", "[policy]\nquiet = [\"22:00-06:00\"]"),
+            ("22:00-06:00", "22:00-06:00 Europe/Berlin"),
+            ("Europe/Berlin", "Europe/Vienna"),
             ("[[trust]]", "[[policy.rule]]\npurpose = \"education\"\ndecide = \"refuse\"\n[[trust]]"),
             ("contract = \"heart@1\"", "contract = \"heart@1\"\nnever = [\"chol\"]"),
             ("never = [\"chol\"]", "never_discovered = [\"age\"]"),

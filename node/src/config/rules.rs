@@ -8,7 +8,8 @@ use bocage_protocol::settings::nearest;
 use bocage_protocol::trust::Purpose;
 use serde_json::Value;
 
-use super::policy::{Decide, Matches, Models, Named, Never, Policy, Quiet, Rule, Settings};
+use super::policy::{Decide, Matches, Models, Named, Never, Policy, Rule, Settings};
+use super::quiet::Quiet;
 use super::raw::{RawNever, RawOptOutScope, RawPolicy, RawRefresh, RawRule, RawSettings};
 use super::sections::Reader;
 use super::{
@@ -157,16 +158,9 @@ impl Reader<'_> {
         }
         let mut quiet = Vec::new();
         for (i, text) in raw.quiet.iter().flatten().enumerate() {
-            match Quiet::parse(text) {
-                Some(hours) => quiet.push(hours),
-                None if text.split_once('-').is_some_and(|(from, to)| from == to) => {
-                    let hint = "hours of no length keep nothing back; pause the node, or set decide = \"refuse\", to answer nothing";
-                    self.problem(format!("{key}.quiet[{i}]"), "begins and ends at the same minute", hint);
-                }
-                None => {
-                    let hint = "hours of the day in UTC, e.g. quiet = [\"22:00-06:00\"]";
-                    self.problem(format!("{key}.quiet[{i}]"), "not HH:MM-HH:MM", hint);
-                }
+            match text.parse::<Quiet>() {
+                Ok(hours) => quiet.push(hours),
+                Err(error) => self.problem(format!("{key}.quiet[{i}]"), error.to_string(), error.hint()),
             }
         }
         Settings {

@@ -121,7 +121,7 @@ fn between_rounds(on: Controls) -> bool {
     desk.reply(&hospital.request(&hospital.study("age > 31", COUNT))).is_ok()
 }
 
-/// The tests' time is a quarter past two in the afternoon.
+/// The tests' time is a quarter past two in the afternoon (UTC), in summer.
 fn in_quiet_hours(on: Controls, quiet: &str) -> bool {
     let hospital = with("");
     hospital.edit("[policy]\n", &format!("[policy]\nquiet = [\"{quiet}\"]\n"));
@@ -174,6 +174,9 @@ pub fn family() -> Family {
         })
         .against(Control::Pace, "a study in quiet hours", |on| in_quiet_hours(on, "14:00-15:00"))
         .against(Control::Pace, "a study in quiet hours that go over midnight", |on| in_quiet_hours(on, "22:00-14:30"))
+        .against(Control::Pace, "a study in quiet hours by the hospital's own clock", |on| {
+            in_quiet_hours(on, "16:00-17:00 Europe/Berlin")
+        })
         .against(Control::Pace, "a second study on one day", |on| two_begin(on, "per_day = 1", false))
         .against(Control::Pace, "a second study on one day, after a restart", |on| two_begin(on, "per_day = 1", true))
         .against(Control::Pace, "a second study while one is open that a death left behind", two_at_a_time)

@@ -7,6 +7,7 @@ use bocage_protocol::ids::{ContractId, Digest};
 use bocage_protocol::plan::ValidPlan;
 
 use super::policy::{Cap, Effective, Limit, fits};
+use crate::config::quiet::Quiet;
 use crate::custodian::controls::{Control, Controls};
 use crate::custodian::ledger::Books;
 use crate::custodian::ledger::bodies::{Account, Reservation};
@@ -18,9 +19,10 @@ const DAY_MS: i64 = 86_400_000;
 /// # Errors
 /// `policy_later`: the round may be asked again.
 pub fn may_begin(policy: &Effective, now: Timestamp, books: &Books) -> Result<(), PublicError> {
-    let minute = (now.0.rem_euclid(DAY_MS) / 60_000) as u16;
-    if let Some(quiet) = policy.quiet.iter().find(|quiet| quiet.holds(minute)) {
-        return later(format!("the site begins no study in its quiet hours, {quiet}"));
+    if let Some(quiet) = policy.quiet.iter().find(|quiet| quiet.holds(now)) {
+        // Others may follow upon these.
+        let end = Quiet::end(&policy.quiet, now).map(|end| format!(", until {}", quiet.clock(end))).unwrap_or_default();
+        return later(format!("the site begins no study in its quiet hours, {quiet}{end}"));
     }
     for limit in &policy.limits {
         has_place(limit, now, books)?;

@@ -1,7 +1,8 @@
 //! What the site's policy says about one study. Of several rules that are about it, the strictest of each setting holds.
 
 use crate::config::Mode;
-use crate::config::policy::{Decide, Matches, Models, Policy, Quiet, Rule, Settings};
+use crate::config::policy::{Decide, Matches, Models, Policy, Rule, Settings};
+use crate::config::quiet::Quiet;
 use crate::custodian::ledger::bodies::Account;
 use bocage_protocol::ids::ContractId;
 

@@ -79,7 +79,7 @@ fn across(scaled: &Matrix, raw: &Matrix) -> Option<Matrix> {
 }
 
 /// What coefficients of raw columns are of scaled ones.
-pub fn rescaled(estimates: &Vec<f64>, scaled: &Matrix, raw: &Matrix) -> Option<Vec<f64>> {
+pub fn rescaled(estimates: &[f64], scaled: &Matrix, raw: &Matrix) -> Option<Vec<f64>> {
     Some(times(&across(scaled, raw)?, estimates))
 }
 
@@ -108,6 +108,11 @@ fn inverse(mut a: Matrix) -> Option<Matrix> {
 pub fn fit(family: Family, rows: &Rows) -> Option<Pooled> {
     let (n, p) = (rows.y.len(), rows.x.first()?.len());
     let mut beta = vec![0.0; p];
+    if family.is_logarithmic() {
+        // Where all means are the mean; the first column is the intercept.
+        let sum = |of: &[f64]| of.iter().zip(&rows.weight).map(|(x, weight)| x * weight).sum::<f64>();
+        beta[0] = (sum(&rows.y) / sum(&vec![1.0; n])).ln();
+    }
     let mut theta = 1.0;
     for _ in 0..400 {
         let (mut information, mut scores) = (vec![vec![0.0; p]; p], Matrix::with_capacity(n));

@@ -27,6 +27,11 @@ impl Family {
         matches!(self, Family::Gaussian | Family::Gamma)
     }
 
+    /// Whether the mean is e to the power of the linear predictor.
+    pub fn is_logarithmic(self) -> bool {
+        matches!(self, Family::Poisson | Family::Gamma | Family::NegativeBinomial)
+    }
+
     /// Mean, and its derivative in the linear predictor; none where no probability is told from 0 or 1 with all its digits.
     pub fn mean(self, eta: f64) -> Option<(f64, f64)> {
         let (mean, slope) = match self {

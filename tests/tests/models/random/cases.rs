@@ -120,7 +120,7 @@ pub struct Data {
 
 impl Data {
     /// The largest coefficient of these estimates' slopes in scaled columns.
-    pub fn steepest(&self, case: &Case, estimates: &Vec<f64>) -> Option<f64> {
+    pub fn steepest(&self, case: &Case, estimates: &[f64]) -> Option<f64> {
         let scaled = pooled::rescaled(estimates, &self.scaled, &self.complete.x)?;
         let slopes = case.labels().into_iter().zip(scaled).filter(|(label, _)| is_slope(label));
         slopes.map(|(_, slope)| slope.abs()).max_by(f64::total_cmp)

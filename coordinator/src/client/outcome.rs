@@ -4,7 +4,7 @@ use bocage_protocol::error::ErrorCode;
 use bocage_protocol::ids::{AnalysisName, SiteId};
 
 use super::ClientError;
-use crate::api::types::{AnalysisResult, SiteReport, SiteStatus, StudyResult};
+use crate::api::types::{AnalysisResult, HiddenReason, SiteReport, SiteStatus, StudyResult, Value};
 use crate::report::plain;
 
 /// The sites that did not answer, or not to the end: how they stand, why, and what to do about it. Sites of which the same is to be said share a line.
@@ -55,8 +55,8 @@ pub fn too_few(result: &StudyResult) -> Option<TooFew> {
     let needed = result.study.min_sites as usize;
     let stands = |analysis: &AnalysisResult, site: &SiteReport| site.was_heard() && !analysis.absent.contains(&site.id);
     let answered = |analysis: &AnalysisResult| result.sites.iter().filter(|site| stands(analysis, site)).count();
-    let few: Vec<(&AnalysisName, usize)> =
-        result.analyses.iter().map(|of| (&of.name, answered(of))).filter(|(_, answered)| *answered < needed).collect();
+    let without = result.analyses.iter().filter(|analysis| lacks(analysis)).map(|of| (&of.name, answered(of)));
+    let few: Vec<(&AnalysisName, usize)> = without.filter(|(_, answered)| *answered < needed).collect();
     let most = few.iter().map(|(_, answered)| *answered).max()?;
     // Why a site said no to one analysis is in its notes.
     let in_notes = result.analyses.iter().flat_map(|of| &of.absent).any(|id| answers(result, id));
@@ -71,6 +71,14 @@ pub fn too_few(result: &StudyResult) -> Option<TooFew> {
         hint: if in_notes { NOTES } else { hint(&result.sites, needed) },
     };
     Some(TooFew { error, nothing_else })
+}
+
+/// Whether there is nothing in an answer, or not everything: each part of one may be without other sites, and still have enough.
+fn lacks(analysis: &AnalysisResult) -> bool {
+    let block = &analysis.block;
+    let is_number = |value: &Value| matches!(value, Value::Count(_) | Value::Number(_));
+    !block.rows.iter().flatten().any(is_number)
+        || block.hidden.iter().any(|hidden| hidden.reason == HiddenReason::TooFewSites)
 }
 
 /// What to do where sites said no to single analyses.
@@ -124,6 +132,7 @@ mod tests {
 
     use super::super::fake;
     use super::*;
+    use crate::api::types::Hidden;
 
     fn site(id: &str, status: SiteStatus, code: Option<ErrorCode>) -> SiteReport {
         SiteReport {
@@ -207,6 +216,13 @@ mod tests {
         assert_eq!(few.error.hint().as_deref(), Some(NOTES));
         let few = too_few(&result(all(), &[("t", &[]), ("m", &["aa", "bb", "cc"])])).unwrap();
         assert!(few.error.to_string().starts_with("`m`: only 0 of 3"), "{}", few.error);
+        // Pairs of a correlation, each without another site.
+        let mut pairs = result(all(), &[("m", &["aa", "bb"])]);
+        pairs.analyses[0].block.rows = vec![vec![Value::Number(0.5)], vec![Value::Number(0.4)]];
+        assert!(too_few(&pairs).is_none());
+        let reason = HiddenReason::TooFewSites;
+        pairs.analyses[0].block.hidden.push(Hidden { row: 0, column: 0, interval: None, reason });
+        assert!(too_few(&pairs).is_some());
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Numbers are those of the sites that show what they need; the sums themselves are never published, only r and how many patients it covers. Two numbers that no
 //! table sums beside each other come as moments, by the rules of components.
 
+use std::ops::Range;
+
 use bocage_protocol::PublicError;
 use bocage_protocol::analysis::{AnalysisSpec, CorrelationSpec, Pair, Spec};
 use bocage_protocol::ids::AnalysisName;
@@ -17,7 +19,7 @@ use super::estimates::independent;
 use super::moments::Moments;
 use super::table::{TableDriver, releases};
 use super::{Setting, SiteAnswer, notes, pca, sorted};
-use crate::api::types::{AnalysisResult, Block, HiddenReason, NamedBlock, Value};
+use crate::api::types::{AnalysisResult, Block, Coverage, HiddenReason, NamedBlock, Value};
 
 /// The headings of Pearson's correlations.
 pub(super) const PEARSON: [&str; 7] = ["first", "second", "n", "r", "from", "to", "p"];
@@ -40,6 +42,11 @@ enum Counted {
 
 /// How many patients, and the statistic with its ends and p; or why there is none.
 type Found = Result<(u64, Option<[f64; 3]>, Option<f64>), HiddenReason>;
+
+/// Behind the two labels.
+const NUMBERS: Range<usize> = 2..PEARSON.len();
+/// Where the coefficient stands.
+const COEFFICIENT: usize = 3;
 
 impl CorrelationDriver {
     pub(super) fn new(setting: Setting, spec: &CorrelationSpec, plan: &ValidPlan) -> Result<Self, PublicError> {
@@ -80,13 +87,20 @@ impl CorrelationDriver {
                 }
             }
             Err(reason) => {
-                for column in 2..headings.len() {
+                for column in NUMBERS {
                     let value = block.value_or_hidden(0, column, None, reason);
                     row.push(value);
                 }
             }
         }
         block.rows.push(row);
+        // Of a table every patient counts, whose numbers a site may hide.
+        let n = match block.rows[0][NUMBERS.start] {
+            Value::Count(n) => n,
+            _ => 0,
+        };
+        let covered = result.block.coverage.first().map(|of| Coverage { n, ..of.clone() });
+        block.cover(0, NUMBERS, covered.as_ref());
         result.block = block;
         result
     }
@@ -241,11 +255,9 @@ pub(super) fn put_together<'a>(
     for (spec, result) in &parts {
         block.columns.clone_from(&result.block.columns);
         let row = block.rows.len();
-        block.rows.extend(result.block.rows.iter().cloned());
-        block.hidden.extend(result.block.hidden.iter().cloned().map(|mut hidden| {
-            hidden.row = row;
-            hidden
-        }));
+        let values = (0..block.columns.len()).map(|column| block.copy(row, column, &result.block, (0, column)));
+        let values = values.collect();
+        block.rows.push(values);
         let new: Vec<String> = result.notes.iter().filter(|note| !notes.contains(note)).cloned().collect();
         notes.extend(new);
         if let Spec::Correlation(correlation) = &spec.spec {
@@ -278,17 +290,11 @@ fn square(names: &[&str], pairs: &Block) -> Block {
     for (row, a) in names.iter().enumerate() {
         let mut values = vec![Value::Text((*a).to_owned())];
         for (column, b) in names.iter().enumerate() {
-            let found = at(a, b);
-            let value = match found.map(|pair| &pairs.rows[pair][3]) {
-                Some(Value::Number(r)) => Some(*r),
-                Some(_) => None,
+            values.push(match at(a, b) {
+                Some(pair) => square.copy(row, column + 1, pairs, (pair, COEFFICIENT)),
                 // With itself.
-                None => Some(1.0),
-            };
-            let hidden = pairs.hidden.iter().find(|hidden| Some(hidden.row) == found && hidden.column == 3);
-            let reason = hidden.map_or(HiddenReason::TooFewValues, |hidden| hidden.reason);
-            let value = square.value_or_hidden(row, column + 1, value, reason);
-            values.push(value);
+                None => Value::Number(1.0),
+            });
         }
         square.rows.push(values);
     }

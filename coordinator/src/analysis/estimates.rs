@@ -5,7 +5,7 @@ use bocage_protocol::error::ErrorCode;
 
 use super::Setting;
 use super::association::{Estimate, Test};
-use crate::api::types::{Block, Hidden, HiddenReason, Value};
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Value};
 
 /// The headings of tests.
 const TESTS: [&str; 6] = ["test", "group", "statistic", "df", "df_2", "p"];
@@ -79,6 +79,12 @@ impl Statistics {
         let names = [name, group].map(|text| Value::Text(text.to_owned()));
         let p = self.block.value_or_hidden(row, 5, p, reason);
         self.block.rows.push(names.into_iter().chain([Value::Null, Value::Null, Value::Null, p]).collect());
+    }
+
+    /// The last row's numbers follow from such that stand for so much.
+    pub(super) fn covered(&mut self, by: Option<&Coverage>) {
+        let row = self.block.rows.len().saturating_sub(1);
+        self.block.cover(row, 0..self.block.columns.len(), by);
     }
 
     /// The last row's further values do not exist.

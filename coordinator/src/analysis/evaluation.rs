@@ -28,6 +28,7 @@ pub(super) fn put_together<'a>(
                 confidence = roc.confidence;
                 block.rows.extend(result.block.rows.iter().cloned());
                 block.hidden.extend(result.block.hidden.iter().cloned());
+                block.coverage.extend(result.block.coverage.iter().cloned());
                 also.extend(result.also.iter().cloned());
                 "curve"
             }
@@ -97,7 +98,7 @@ fn calibration(table: &Block, confidence: Confidence) -> Block {
     let z = points::z(confidence.share());
     for (at, row) in table.rows.iter().enumerate().filter(|(_, row)| !is(row, MISSING)) {
         let to = block.rows.len();
-        let covered = table.coverage.iter().find(|covered| covered.row == at && covered.column == 2);
+        let covered = table.coverage_of(at, 2);
         let share = match (row.get(2), covered) {
             (Some(Value::Number(share)), Some(covered)) => {
                 let with = (share * covered.n as f64).round() as u64;
@@ -114,6 +115,34 @@ fn calibration(table: &Block, confidence: Confidence) -> Block {
             }
         }
         block.rows.push(values);
+        block.cover(to, 2..BANDS.len(), covered);
     }
     block
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::types::{Coverage, Interval};
+
+    #[test]
+    fn what_was_observed_at_some_sites_says_of_how_many_it_is() {
+        let rows = vec![
+            vec![Value::Text("[0.7,0.8)".into()), Value::Count(406), Value::Number(311.0 / 406.0)],
+            vec![Value::Text("[0.8,0.9)".into()), Value::Count(76), Value::Number(41.0 / 51.0)],
+        ];
+        let of = |row, n, of| Coverage { row, column: 2, n, of: Interval(of, Some(of)), off: 0 };
+        let coverage = vec![of(0, 406, 406), of(1, 51, 76)];
+        let table = Block {
+            columns: BANDS[..3].iter().map(|name| (*name).to_owned()).collect(),
+            rows,
+            coverage,
+            ..Block::default()
+        };
+        let block = calibration(&table, Confidence::default());
+        let band: Vec<(usize, u64)> = block.coverage.iter().filter(|c| c.row == 1).map(|c| (c.column, c.n)).collect();
+        assert_eq!(band, [(2, 51), (3, 51), (4, 51)]);
+        assert!(block.coverage.iter().all(|c| (c.of == Interval(c.n, Some(c.n))) == (c.row == 0)), "{block:?}");
+        assert_eq!(block.rows[1][2], Value::Number(41.0 / 51.0));
+    }
 }

@@ -17,6 +17,7 @@ mod binned;
 mod block;
 mod compare;
 mod correlation;
+mod coverage;
 mod crosstab;
 mod cumulative;
 mod discovered;

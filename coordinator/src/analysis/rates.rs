@@ -79,6 +79,9 @@ impl RatesDriver {
                 ));
             }
             let numbers = self.numbers(seen, against);
+            let own = block.coverage_of(row, keys + 1).cloned();
+            let both = own.as_ref().zip(first.and_then(|(at, _)| block.coverage_of(at, keys + 1)));
+            let both = both.map(|(own, first)| own.and(first));
             first = first.or(seen.map(|seen| (row, seen)));
             for (column, (value, reason)) in numbers.into_iter().enumerate() {
                 let value = match reason {
@@ -88,6 +91,8 @@ impl RatesDriver {
                 values.push(value);
             }
             block.rows.push(values);
+            block.cover(row, keys + 3..keys + 6, own.as_ref());
+            block.cover(row, keys + 6..keys + COLUMNS.len(), both.as_ref());
         }
         Block { columns: columns(&self.spec), ..block }
     }

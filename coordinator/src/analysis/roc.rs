@@ -17,7 +17,7 @@ use super::estimates::Statistics;
 use super::pool::off_of;
 use super::survival::{Line, along};
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::{AnalysisResult, Block, HiddenReason, NamedBlock, Value};
+use crate::api::types::{AnalysisResult, Block, Coverage, HiddenReason, Interval, NamedBlock, Value};
 
 /// The headings of the answer.
 pub(super) const COLUMNS: [&str; 6] = ["measure", "value", "from", "to", "least", "most"];
@@ -108,6 +108,10 @@ impl RocDriver {
         let of = |number: fn(&Area) -> f64| told.as_ref().map(number);
         let numbers = [of(|a| a.value), of(|a| a.from), of(|a| a.to), of(|a| a.least), of(|a| a.most)];
         block.row(&["area under the curve"], &numbers, reason);
+        // How many the others have is not known.
+        let n = open.iter().map(|line| line.least[0]).sum();
+        let covered = Coverage { row: 0, column: 0, n, of: Interval(n, None), off: 0 };
+        block.covered(Some(&covered).filter(|_| !silent.is_empty()));
         let mut result = self.setting.result(block.block(), notes);
         let curve = if enough { self.curve(&lines) } else { Block::default() };
         result.also = vec![
@@ -216,6 +220,10 @@ fn error(area: f64, n: f64, m: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use bocage_protocol::analysis::{Confidence, Key};
+    use bocage_protocol::plan::{Expr, Literal};
+    use bocage_protocol::release::{BinRelease, Count};
+
     use super::*;
 
     fn line(counts: &[u64]) -> Line {
@@ -249,6 +257,33 @@ mod tests {
         assert!(found.says_something());
         assert!(found.least <= exact.least && exact.most <= found.most && found.least < found.most);
         assert_eq!(area(&[without, line(&[0, 0, 0, 0])], 1.0), None);
+    }
+
+    #[test]
+    fn an_area_without_a_site_says_so() {
+        let key = |label: &str| Key { label: label.to_owned(), key: Expr::Literal(Literal::Bool(true)) };
+        let confidence = Confidence::default();
+        let spec = RocSpec { score: key("age"), truth: key("sick"), grid: vec![50.0, 60.0], confidence };
+        let setting = Setting { name: "a".parse().unwrap(), kind: "roc", one_row_per_subject: true, min_sites: 2 };
+        let line = |counts: [u64; 3]| {
+            let bin = |(at, n): (usize, u64)| BinRelease { upto: at as u32 + 1, count: Count { subjects: n, rows: n } };
+            counts.into_iter().enumerate().map(bin).collect::<Vec<_>>()
+        };
+        let release = |with: [u64; 3]| {
+            let lines = vec![line([0; 3]), line([30, 20, 11]), line(with)];
+            LinesRelease { threshold: 11, lines, held_back: false, rounded: false }
+        };
+        let (shows, hides) = (release([11, 20, 30]), release([0, 0, 12]));
+        let sites: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|id| id.parse().unwrap()).collect();
+        let published = |last: &LinesRelease| {
+            let of = [&shows, &shows, last];
+            let answers = sites.iter().zip(of).map(|(site, of)| SiteAnswer { site, answer: Answer::Lines(of) });
+            RocDriver::of(setting.clone(), &spec).publish(&answers.collect::<Vec<_>>()).block
+        };
+        assert_eq!(published(&shows).coverage, []);
+        let block = published(&hides);
+        assert!(matches!(block.rows[0][1], Value::Number(_)), "{block:?}");
+        assert!(block.coverage.len() == 5 && block.coverage.iter().all(|c| (c.n, c.of) == (244, Interval(244, None))));
     }
 
     #[test]

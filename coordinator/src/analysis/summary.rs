@@ -12,7 +12,7 @@ use bocage_protocol::analysis::{AnalysisSpec, Whole};
 use bocage_protocol::ids::{AnalysisName, SiteId};
 
 use super::quantiles;
-use crate::api::types::{AnalysisResult, Block, NamedBlock, Value};
+use crate::api::types::{AnalysisResult, Block, NamedBlock, Value, Within};
 pub(super) use rows::{Found, found};
 
 use super::{correlation, evaluation, table_one};
@@ -116,7 +116,13 @@ fn overview(rows: &[ColumnRow<'_>]) -> Block {
             let found = row.quantiles.and_then(|quantiles| {
                 Some((quantiles, quantiles.rows.iter().position(|values| label(values) == Some(share))?))
             });
-            let value = found.map_or(Value::Null, |(quantiles, from)| block.copy(at, column + 5, quantiles, (from, 1)));
+            let value = found.map_or(Value::Null, |(quantiles, from)| {
+                // Bins may be wide, so that the estimate alone says little.
+                if let [_, Value::Number(_), Value::Number(from), Value::Number(to)] = quantiles.rows[from][..] {
+                    block.within.push(Within { row: at, column: column + 5, from, to });
+                }
+                block.copy(at, column + 5, quantiles, (from, 1))
+            });
             values.push(value);
         }
         block.rows.push(values);

@@ -10,7 +10,7 @@ use super::association::proportions::{Share, standardised_difference};
 use super::compare::{STANDARDISED, TESTS};
 use super::crosstab::TOTAL;
 use super::summary::{Found, found};
-use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value, Within};
+use crate::api::types::{AnalysisResult, Block, HiddenReason, Interval, Value};
 
 /// What is said of a group in a row.
 const OF_GROUP: [&str; 3] = ["n", "mean or share", "sd"];
@@ -18,12 +18,19 @@ const OF_GROUP: [&str; 3] = ["n", "mean or share", "sd"];
 const OF_ROW: [&str; 2] = ["p", STANDARDISED];
 
 /// A row's values of each group, then p and the standardised difference; nothing where there is nothing to say.
-struct Row {
+struct Row<'a> {
     names: [String; 2],
-    groups: Vec<[Option<Found>; 3]>,
-    of_row: [Option<Found>; 2],
-    /// Where values of groups lie that follow from rounded counts: the group, which of its values, and the ends.
-    within: Vec<(usize, usize, f64, f64)>,
+    groups: Vec<[Option<Cell<'a>>; 3]>,
+    of_row: [Option<Cell<'a>>; 2],
+}
+
+/// What stands at one place.
+#[derive(Clone)]
+enum Cell<'a> {
+    /// A value of a part, with all that is said of it there.
+    Copied(&'a Block, (usize, usize)),
+    /// What follows from exact counts of parts.
+    Made(Found),
 }
 
 /// Puts the columns of one analysis together.
@@ -33,7 +40,7 @@ pub(super) fn put_together<'a>(
 ) -> AnalysisResult {
     let parts: Vec<_> = parts.collect();
     let mut groups: Vec<String> = Vec::new();
-    let mut rows: Vec<Row> = Vec::new();
+    let mut rows: Vec<Row<'_>> = Vec::new();
     for (spec, result) in &parts {
         let column = column(spec);
         let (labels, of_column) = match &spec.spec {
@@ -92,18 +99,18 @@ fn notes(parts: &[&(&AnalysisSpec, AnalysisResult)]) -> Vec<String> {
     said.into_iter().map(note).collect()
 }
 
-fn block(groups: &[String], rows: Vec<Row>) -> Block {
+fn block(groups: &[String], rows: Vec<Row<'_>>) -> Block {
     let of_groups = groups.iter().flat_map(|group| OF_GROUP.map(|what| format!("{group}: {what}")));
     let columns = ["column", "level"].map(str::to_owned).into_iter().chain(of_groups).chain(OF_ROW.map(str::to_owned));
     let mut block = Block { columns: columns.collect(), ..Block::default() };
     for (at, row) in rows.into_iter().enumerate() {
         let mut values: Vec<Value> = row.names.map(Value::Text).to_vec();
-        for (group, what, from, to) in row.within.into_iter().filter(|within| within.0 < row.groups.len()) {
-            block.within.push(Within { row: at, column: values.len() + group * OF_GROUP.len() + what, from, to });
-        }
-        for of in row.groups.into_iter().flatten().chain(row.of_row) {
-            let value = of.map_or(Value::Null, |of| block.place(at, values.len(), of));
-            values.push(value);
+        for cell in row.groups.into_iter().flatten().chain(row.of_row) {
+            values.push(match cell {
+                Some(Cell::Copied(from, of)) => block.copy(at, values.len(), from, of),
+                Some(Cell::Made(found)) => block.place(at, values.len(), found),
+                None => Value::Null,
+            });
         }
         block.rows.push(values);
     }
@@ -111,31 +118,31 @@ fn block(groups: &[String], rows: Vec<Row>) -> Block {
 }
 
 /// How many patients each group has.
-fn patients(spec: &Spec, result: &AnalysisResult) -> Option<Row> {
+fn patients<'a>(spec: &Spec, result: &'a AnalysisResult) -> Option<Row<'a>> {
     let block = &result.block;
-    let counts: Vec<Found> = match spec {
+    let counts: Vec<Cell<'a>> = match spec {
         Spec::Crosstab(_) => {
             let row = block.rows.len().checked_sub(1)?;
-            (1..block.columns.len() - 1).map(|column| found(block, row, column)).collect()
+            (1..block.columns.len() - 1).map(|column| Cell::Copied(block, (row, column))).collect()
         }
-        _ => (0..block.rows.len()).map(|row| found(block, row, 1)).collect(),
+        _ => (0..block.rows.len()).map(|row| Cell::Copied(block, (row, 1))).collect(),
     };
     let groups = counts.into_iter().map(|count| [Some(count), None, None]).collect();
-    Some(Row { names: ["patients".to_owned(), String::new()], groups, of_row: [None, None], within: vec![] })
+    Some(Row { names: ["patients".to_owned(), String::new()], groups, of_row: [None, None] })
 }
 
 /// A comparison by a number: its mean, and how many lack it.
-fn of_number(column: &str, result: &AnalysisResult) -> Vec<Row> {
+fn of_number<'a>(column: &str, result: &'a AnalysisResult) -> Vec<Row<'a>> {
     let block = &result.block;
-    let row = |row: usize| [2, 3, 4].map(|column| Some(found(block, row, column)));
+    let row = |row: usize| [2, 3, 4].map(|column| Some(Cell::Copied(block, (row, column))));
     let also = |title: fn(&str) -> bool| result.also.iter().find(|named| title(&named.title)).map(|named| &named.block);
     let tests = also(|title| title == TESTS);
     // Of more than two groups all at once.
-    let p = tests.and_then(|tests| Some(found(tests, tests.rows.len().checked_sub(1)?, 5)));
+    let p = tests.and_then(|tests| Some(Cell::Copied(tests, (tests.rows.len().checked_sub(1)?, 5))));
     let against = also(|title| title.starts_with("against "));
     let apart = against.filter(|block| block.rows.len() == 2).and_then(|block| {
         let row = block.rows.iter().position(|row| row.get(1) == Some(&Value::Text(STANDARDISED.to_owned())))?;
-        Some(found(block, row, 2))
+        Some(Cell::Copied(block, (row, 2)))
     });
     let missing = |row: usize| match (found(block, row, 1), found(block, row, 2)) {
         (Ok(Value::Count(all)), Ok(Value::Count(valid))) => Ok(Value::Count(all.saturating_sub(valid))),
@@ -147,21 +154,18 @@ fn of_number(column: &str, result: &AnalysisResult) -> Vec<Row> {
         _ => Err((None, HiddenReason::TooFewValues)),
     };
     let groups = 0..block.rows.len();
-    let of = |within: &Within| Some((within.row, within.column.checked_sub(2)?, within.from, within.to));
-    let within = block.within.iter().filter_map(of).collect();
     vec![
-        Row { names: names(column, ""), groups: groups.clone().map(row).collect(), of_row: [p, apart], within },
+        Row { names: names(column, ""), groups: groups.clone().map(row).collect(), of_row: [p, apart] },
         Row {
             names: names(column, MISSING),
-            groups: groups.map(|row| [Some(missing(row)), None, None]).collect(),
+            groups: groups.map(|row| [Some(Cell::Made(missing(row))), None, None]).collect(),
             of_row: [None, None],
-            within: vec![],
         },
     ]
 }
 
 /// A cross-tabulation of a column's levels by group: each level's share of those with a value.
-fn of_levels(column: &str, result: &AnalysisResult) -> Vec<Row> {
+fn of_levels<'a>(column: &str, result: &'a AnalysisResult) -> Vec<Row<'a>> {
     let block = &result.block;
     let groups: Vec<usize> = (1..block.columns.len() - 1).collect();
     let levels: Vec<usize> = (0..block.rows.len().saturating_sub(1)).collect();
@@ -176,7 +180,7 @@ fn of_levels(column: &str, result: &AnalysisResult) -> Vec<Row> {
         .also
         .iter()
         .find(|named| named.block.columns == ["statistic", "value"])
-        .map(|named| found(&named.block, 2, 1));
+        .map(|named| Cell::Copied(&named.block, (2, 1)));
     let mut rows = Vec::new();
     for (at, row) in levels.iter().enumerate() {
         let is_known = known(&row);
@@ -186,17 +190,17 @@ fn of_levels(column: &str, result: &AnalysisResult) -> Vec<Row> {
                 Some(share) => Ok(Value::Number(share.with as f64 / share.n as f64)),
                 None => Err((None, HiddenReason::NotAllExact)),
             };
-            [Some(found(block, *row, *group)), is_known.then(of), None]
+            [Some(Cell::Copied(block, (*row, *group))), is_known.then(|| Cell::Made(of())), None]
         };
         // A last group may be that of the missing ones.
         let two: Vec<usize> = groups.iter().copied().filter(|group| block.columns[*group] != MISSING).collect();
         let apart = match two.as_slice() {
-            [zero, one] if is_known => Some(match share(*row, *one).zip(share(*row, *zero)) {
+            [zero, one] if is_known => Some(Cell::Made(match share(*row, *one).zip(share(*row, *zero)) {
                 Some((one, zero)) => {
                     standardised_difference(one, zero).map(Value::Number).ok_or((None, HiddenReason::TooFewValues))
                 }
                 None => Err((None, HiddenReason::NotAllExact)),
-            }),
+            })),
             _ => None,
         };
         let label = label(block, *row).unwrap_or_default();
@@ -205,7 +209,6 @@ fn of_levels(column: &str, result: &AnalysisResult) -> Vec<Row> {
             names: names(column, &label),
             groups: groups.iter().map(of_group).collect(),
             of_row: [p, apart],
-            within: vec![],
         });
     }
     rows

@@ -243,12 +243,12 @@ pub struct Block {
     pub hidden: Vec<Hidden>,
     /// One for each published value of a measure. Somebody is left out unless `of` is `[n, n]`.
     pub coverage: Vec<Coverage>,
-    /// One for each published value that is not exactly the pooled one, since sites round.
+    /// One for each published value that is not exactly the pooled one: since sites round, or a quantile of a summary.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub within: Vec<Within>,
 }
 
-/// Where a published value lies that follows from rounded counts.
+/// Where a published value lies that follows from rounded counts or from bins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Within {
     /// The position in `rows`.

@@ -1,10 +1,10 @@
 //! What a study came to where sites did not answer: which, why, and whether running it again would help.
 
 use bocage_protocol::error::ErrorCode;
-use bocage_protocol::ids::AnalysisName;
+use bocage_protocol::ids::{AnalysisName, SiteId};
 
 use super::ClientError;
-use crate::api::types::{AnalysisResult, SiteReport, SiteStatus, StudyResult};
+use crate::api::types::{AnalysisResult, HiddenReason, SiteReport, SiteStatus, StudyResult, Value};
 use crate::report::plain;
 
 /// The sites that did not answer, or not to the end: how they stand, why, and what to do about it. Sites of which the same is to be said share a line.
@@ -50,18 +50,17 @@ pub struct TooFew {
     pub nothing_else: bool,
 }
 
-/// Analyses that can hold nothing, since every cell needs more sites than answered until they ended.
+/// Analyses behind which fewer sites stand to the end than a cell needs: some did not answer it, or said no to it alone.
 pub fn too_few(result: &StudyResult) -> Option<TooFew> {
     let needed = result.study.min_sites as usize;
-    // That a site said no to one analysis, its notes have.
-    let stands = |analysis: &AnalysisResult, site: &SiteReport| {
-        site.was_heard() && (site.left_in.is_none() || !analysis.absent.contains(&site.id))
-    };
+    let stands = |analysis: &AnalysisResult, site: &SiteReport| site.was_heard() && !analysis.absent.contains(&site.id);
     let answered = |analysis: &AnalysisResult| result.sites.iter().filter(|site| stands(analysis, site)).count();
-    let few: Vec<(&AnalysisName, usize)> =
-        result.analyses.iter().map(|of| (&of.name, answered(of))).filter(|(_, answered)| *answered < needed).collect();
+    let without = result.analyses.iter().filter(|analysis| lacks(analysis)).map(|of| (&of.name, answered(of)));
+    let few: Vec<(&AnalysisName, usize)> = without.filter(|(_, answered)| *answered < needed).collect();
     let most = few.iter().map(|(_, answered)| *answered).max()?;
-    let nothing_else = few.len() == result.analyses.len();
+    // Why a site said no to one analysis is in its notes.
+    let in_notes = result.analyses.iter().flat_map(|of| &of.absent).any(|id| answers(result, id));
+    let nothing_else = few.len() == result.analyses.len() && !in_notes;
     let lacking = if nothing_else { vec![] } else { few.into_iter().map(|(name, _)| name.clone()).collect() };
     let error = ClientError::TooFewAnswered {
         lacking,
@@ -69,9 +68,25 @@ pub fn too_few(result: &StudyResult) -> Option<TooFew> {
         asked: result.sites.len(),
         needed,
         absent: absent(result),
-        hint: hint(&result.sites, needed),
+        hint: if in_notes { NOTES } else { hint(&result.sites, needed) },
     };
     Some(TooFew { error, nothing_else })
+}
+
+/// Whether there is nothing in an answer, or not everything: each part of one may be without other sites, and still have enough.
+fn lacks(analysis: &AnalysisResult) -> bool {
+    let block = &analysis.block;
+    let is_number = |value: &Value| matches!(value, Value::Count(_) | Value::Number(_));
+    !block.rows.iter().flatten().any(is_number)
+        || block.hidden.iter().any(|hidden| hidden.reason == HiddenReason::TooFewSites)
+}
+
+/// What to do where sites said no to single analyses.
+const NOTES: &str = "the notes of each analysis say which sites it is without, why, and what may help";
+
+/// Whether a site answered the study.
+fn answers(result: &StudyResult, id: &SiteId) -> bool {
+    result.sites.iter().any(|site| site.id == *id && site.status == SiteStatus::Answered)
 }
 
 fn hint(sites: &[SiteReport], needed: usize) -> &'static str {
@@ -117,6 +132,7 @@ mod tests {
 
     use super::super::fake;
     use super::*;
+    use crate::api::types::Hidden;
 
     fn site(id: &str, status: SiteStatus, code: Option<ErrorCode>) -> SiteReport {
         SiteReport {
@@ -187,11 +203,26 @@ mod tests {
         let (nothing_else, said) = lacks(sites(), &[("km", &["aa", "cc"])]).unwrap();
         assert!(nothing_else && said.starts_with("only 1 of 3 sites answered, and"), "{said}");
         let all = |id| site(id, SiteStatus::Answered, None);
-        assert_eq!(
-            lacks(vec![all("aa"), all("bb")], &[("m", &["aa", "bb"])]),
-            None,
-            "its notes say why they refused it"
-        );
+        assert_eq!(lacks(vec![all("aa"), all("bb"), all("cc")], &[("m", &["aa"])]), None);
+    }
+
+    #[test]
+    fn a_result_lacks_an_analysis_that_too_many_said_no_to_though_they_answered_the_study() {
+        let all = || Vec::from(["aa", "bb", "cc"].map(|id| site(id, SiteStatus::Answered, None)));
+        let few = too_few(&result(all(), &[("m", &["aa", "bb"])])).unwrap();
+        assert!(!few.nothing_else, "the notes say why, and so are shown");
+        let said = few.error.to_string();
+        assert!(said.starts_with("`m`: only 1 of 3 sites answered until it ended, and a cell needs 2"), "{said}");
+        assert_eq!(few.error.hint().as_deref(), Some(NOTES));
+        let few = too_few(&result(all(), &[("t", &[]), ("m", &["aa", "bb", "cc"])])).unwrap();
+        assert!(few.error.to_string().starts_with("`m`: only 0 of 3"), "{}", few.error);
+        // Pairs of a correlation, each without another site.
+        let mut pairs = result(all(), &[("m", &["aa", "bb"])]);
+        pairs.analyses[0].block.rows = vec![vec![Value::Number(0.5)], vec![Value::Number(0.4)]];
+        assert!(too_few(&pairs).is_none());
+        let reason = HiddenReason::TooFewSites;
+        pairs.analyses[0].block.hidden.push(Hidden { row: 0, column: 0, interval: None, reason });
+        assert!(too_few(&pairs).is_some());
     }
 
     #[test]

@@ -19,6 +19,13 @@ impl CompareDriver {
                 "no interval and no test of means that follow from rounded counts: they need each n exactly".into(),
             );
         }
+        let covered: Vec<Option<Coverage>> =
+            (0..result.block.rows.len()).map(|row| result.block.coverage_of(row, 2).cloned()).collect();
+        // Of some groups together.
+        let of_all = |groups: &[usize]| {
+            let of = groups.iter().map(|group| covered.get(*group).cloned().flatten()).collect::<Option<Vec<_>>>()?;
+            of.into_iter().reduce(|all, of| all.and(&of))
+        };
         let groups: Vec<Option<Group>> = (0..result.block.rows.len()).map(|row| group(&result.block, row)).collect();
         result.block = with_intervals(&result.block, &groups, confidence, |row| !says_all(releases, row));
         let known = self.groups().len();
@@ -39,18 +46,24 @@ impl CompareDriver {
             let reason = reason(&pair, &hidden, &rounded, &[at, zero]);
             let pair = pair.flatten();
             let found = pair.as_ref().and_then(|pair| welch(&pair[0], &pair[1], confidence));
+            let both = of_all(&[at, zero]);
             against.estimate(&[&name, "mean_difference"], found.map(|(estimate, _)| estimate), reason);
+            against.covered(both.as_ref());
             let apart = pair.as_ref().and_then(|pair| standardised_difference(&pair[0], &pair[1]));
             against.number(&[&name, STANDARDISED], apart, reason);
+            against.covered(both.as_ref());
             tests.test("welch_t", &name, found.map(|(_, test)| test), reason);
+            tests.covered(both.as_ref());
         }
         if known > 2 {
-            let all = comparable(&(0..known).collect::<Vec<_>>());
+            let every: Vec<usize> = (0..known).collect();
+            let all = comparable(&every);
             if all.is_none() {
                 result.notes.push("no analysis of variance: the groups' numbers are not of the same sites".into());
             }
-            let reason = reason(&all, &hidden, &rounded, &(0..known).collect::<Vec<_>>());
+            let reason = reason(&all, &hidden, &rounded, &every);
             tests.test("anova", ALL, all.flatten().and_then(|groups| anova(&groups)), reason);
+            tests.covered(of_all(&every).as_ref());
         }
         result.also.push(self.against(against.block()));
         result.also.push(NamedBlock { title: TESTS.into(), block: tests.block() });
@@ -104,7 +117,7 @@ fn with_intervals(
     let (hidden, coverage, within) = (hidden.collect(), coverage.collect(), within.collect());
     let mut block = Block { columns, rows: vec![], hidden, coverage, within };
     for (row, values) in table.rows.iter().enumerate() {
-        let coverage = table.coverage.iter().find(|coverage| (coverage.row, coverage.column) == (row, 2));
+        let coverage = table.coverage_of(row, 2);
         let valid = match coverage {
             Some(coverage) if !some_hide(row) && coverage.off == 0 => Value::Count(coverage.n),
             _ => {
@@ -131,6 +144,7 @@ fn with_intervals(
             values.push(value);
         }
         block.rows.push(values);
+        block.cover(row, block.columns.len() - 2..block.columns.len(), coverage);
     }
     block
 }

@@ -81,10 +81,11 @@ pub(super) fn tested_together(label: &str, rows: &DMatrix<f64>, found: &Estimate
     vec![Value::Text(label.to_owned()), number(of), Value::Count(df as u64), number(p)]
 }
 
-/// Why a test of that block that is not given is not.
+/// Why a test of that block that is not given is not. Where there are no errors at all, that is said once for all tests.
 pub(super) fn untested<'a>(block: &'a Block, found: &Estimates) -> impl Iterator<Item = String> + 'a {
     let reference = found.reference;
-    let none = block.rows.iter().filter(|row| row.get(1) == Some(&Value::Null));
+    let known = found.have_errors();
+    let none = block.rows.iter().filter(move |row| known && row.get(1) == Some(&Value::Null));
     none.filter_map(move |row| match row.as_slice() {
         [Value::Text(label), _, Value::Count(df), ..] if !reference.allows(*df as usize) => Some(format!(
             "no test of `{label}`: errors by site say nothing of {df} coefficients at once where there are no more sites"

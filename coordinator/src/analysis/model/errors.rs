@@ -31,6 +31,13 @@ pub(super) enum Reference {
     T(f64),
 }
 
+impl Estimates {
+    /// Whether it is known how sure they are: where the dispersion is not, nothing is.
+    pub(super) fn have_errors(&self) -> bool {
+        self.covariance.iter().all(|x| x.is_finite())
+    }
+}
+
 impl Reference {
     /// The chance of a value at least as far from 0.
     pub(super) fn p(self, statistic: f64) -> Option<f64> {

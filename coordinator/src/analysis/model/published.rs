@@ -30,6 +30,7 @@ pub(super) fn result(
     if fitted.merged.scalars[Sums::PEARSON].is_nan() {
         notes.push("no Pearson chi-squared: at a site one patient has too much of it".to_owned());
     }
+    notes.extend(without_errors(&found));
     if let Some(nesting) = nesting {
         let n = fitted.merged.n;
         notes.push(format!("each likelihood-ratio test compares two fits of the same {n} patients of the same sites"));
@@ -52,6 +53,16 @@ pub(super) fn result(
     result.also.push(named("covariance of the estimates", covariance(&found)));
     result.also.push(named("patients with all that the model reads", sites(&fitted.merged)));
     result
+}
+
+/// That nothing says how sure the estimates are, since the dispersion is not known.
+fn without_errors(found: &Estimates) -> Option<String> {
+    let missing = !found.dispersion.is_finite() && !found.have_errors();
+    missing.then(|| {
+        "no standard errors, intervals and tests: they need the dispersion, which is Pearson's chi-squared by the residual degrees of freedom; \
+         standard_errors = \"hc0\" does without"
+            .to_owned()
+    })
 }
 
 pub(in crate::analysis) fn named(title: &str, block: Block) -> NamedBlock {
@@ -190,6 +201,9 @@ fn goodness(
     add("rounds", Value::Count(u64::from(fitted.steps)));
     if !summary.pearson.is_finite() {
         hide(&mut block, "Pearson chi-squared", HiddenReason::FewerThanK);
+        if !found.dispersion.is_finite() {
+            hide(&mut block, "dispersion", HiddenReason::FewerThanK);
+        }
     }
     block
 }
@@ -268,4 +282,34 @@ fn r_squared(spec: &ModelSpec, fitted: &Fitted, first: [f64; Sums::SCALARS]) -> 
     let [weight, sum] = [Sums::WEIGHT, Sums::OUTCOME].map(|at| first[at]);
     let total = first[Sums::DEVIANCE] - sum * sum / weight;
     Some(1.0 - fitted.merged.scalars[Sums::DEVIANCE] / total)
+}
+
+#[cfg(test)]
+mod tests {
+    use nalgebra::DVector;
+
+    use super::super::errors::Reference;
+    use super::*;
+
+    #[test]
+    fn without_a_dispersion_the_notes_blame_nothing_else() {
+        let of = |dispersion: f64, covariance| Estimates {
+            names: vec!["age".into(), "sex".into()],
+            sites: vec![],
+            beta: DVector::from_element(2, 1.0),
+            covariance: DMatrix::from_element(2, 2, covariance),
+            reference: Reference::T(100.0),
+            dispersion,
+        };
+        let row = vec![Value::Text("age".into()), Value::Null, Value::Count(2), Value::Null];
+        let block = Block { rows: vec![row], ..headed(&["term", "statistic", "degrees of freedom", "p"]) };
+        let notes = |found: &Estimates| {
+            without_errors(found).into_iter().chain(contrasts::untested(&block, found)).collect::<Vec<_>>()
+        };
+        let unknown = notes(&of(f64::NAN, f64::NAN));
+        assert!(unknown.len() == 1 && unknown[0].starts_with("no standard errors, intervals and tests: they need the"));
+        let singular = notes(&of(1.0, 1.0));
+        assert!(singular.len() == 1 && singular[0].contains("is made of the others"), "{singular:?}");
+        assert_eq!(notes(&of(f64::NAN, 1.0)).len(), 1, "hc0 does without a dispersion");
+    }
 }

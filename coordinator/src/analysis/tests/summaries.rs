@@ -72,6 +72,9 @@ fn a_summary_is_one_result_with_a_row_a_column() {
     assert!((shown(&result.block, 2, 3).unwrap() - mean).abs() < 1e-6);
     assert!((shown(&result.block, 2, 4).unwrap() - sd).abs() < 1e-6);
     assert!((shown(&result.block, 2, 7).unwrap() - 172.0).abs() < 3.0);
+    let (from, to) = (shown(&result.also[0].block, 7, 3).unwrap(), shown(&result.also[0].block, 7, 4).unwrap());
+    let within = result.block.within.iter().find(|within| (within.row, within.column) == (2, 7)).unwrap();
+    assert_eq!((within.from, within.to), (from, to), "a quantile has its interval beside it");
     assert_eq!(result.block.coverage.iter().find(|c| (c.row, c.column) == (2, 3)).unwrap().n, 135);
     assert_eq!(result.block.rows[1][3], Value::Null, "a code has no mean, and nothing is hidden");
     let hidden: Vec<_> = result.block.hidden.iter().map(|h| (h.row, h.column)).collect();

@@ -11,10 +11,13 @@ mod figure;
 mod number;
 mod sites;
 
+use std::collections::BTreeSet;
+
 use bocage_protocol::env::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::folder::{Materials, VERSION};
+use crate::api::types::{AnalysisResult, Block, StudyResult, Value};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -83,14 +86,40 @@ fn when(at: Timestamp) -> String {
     text.get(..16).map_or_else(|| text.clone(), |minute| minute.replace('T', " "))
 }
 
+/// The titles of the tables in which hospitals stand by name.
+fn by_hospital(result: &StudyResult) -> Vec<String> {
+    let names: BTreeSet<&str> = result.sites.iter().map(|site| site.id.as_str()).collect();
+    let is_one = |text: &str| {
+        let inner = text.strip_prefix("site[").and_then(|rest| rest.strip_suffix(']'));
+        names.contains(inner.unwrap_or(text))
+    };
+    let named = |block: &Block| {
+        let texts = block.rows.iter().flatten().filter_map(|value| match value {
+            Value::Text(text) => Some(text.as_str()),
+            _ => None,
+        });
+        texts.chain(block.columns.iter().map(String::as_str)).any(is_one)
+    };
+    let of = |analysis: &AnalysisResult| {
+        let own = named(&analysis.block).then(|| analysis.name.to_string());
+        let also = analysis.also.iter().filter(|also| named(&also.block));
+        own.into_iter().chain(also.map(|also| format!("{}: {}", analysis.name, also.title))).collect::<Vec<_>>()
+    };
+    result.analyses.iter().flat_map(of).collect()
+}
+
 fn proof(materials: &Materials) -> Markup {
+    let named = by_hospital(materials.result());
     html! {
         section #proof {
             h2 { "What can be checked" }
             p { code { "bocage study verify DIR" } " on the folder that this page came in shows that no file of it was changed since the researcher signed its "
                 code { "manifest.json" } "; that study and permit are what their signers signed, and that the permit covers the study; that the result answers this study; "
                 "and that tables and page say what the result says. " code { "--ask-coordinator" } " compares the result with the one that the coordinator keeps." }
-            p { "No single hospital's numbers are in a result, so nobody who holds only this folder can add them up again. Instead every release that went into the result "
+            p {
+                @if named.is_empty() { "No hospital's releases are in this result, and none of its tables names a hospital" }
+                @else { "No hospital's releases are in this result. By hospital it has only what stands in " (named.join("; ")) }
+                ", so nobody who holds only this folder can combine them again. Instead every release that went into the result "
                 "has a receipt above. A hospital sees in its own ledger (" code { "bocage node ledger show " (materials.result().study.id.short()) }
                 ") whether these are the receipts of what it released, and nothing else can be learnt from them. That the coordinator combined those releases rightly "
                 "is shown by nothing in this folder: it is what the coordinator is trusted with." }

@@ -34,6 +34,21 @@ fn the_page_says_who_asked_what_under_which_permit_and_who_answered() {
 }
 
 #[test]
+fn the_page_says_in_which_tables_hospitals_stand_by_name() {
+    assert!(page(&materials(|_| ())).contains("and none of its tables names a hospital"));
+    let with = |text: &'static str, heading: &'static str| {
+        page(&materials(move |result| {
+            result.analyses[0].also[0].block.rows[0][0] = Value::Text(text.into());
+            result.analyses[0].also[0].block.columns[1] = heading.into();
+        }))
+    };
+    let wanted = "By hospital it has only what stands in by_sex_and_age: fit, so nobody";
+    for (text, heading) in [("cleveland", "value"), ("site[hungary]", "value"), ("age", "cleveland")] {
+        assert!(with(text, heading).contains(wanted), "{text}, {heading}");
+    }
+}
+
+#[test]
 fn a_table_shows_what_is_hidden_as_hidden_and_says_why() {
     let wanted = "<div class=\"scroll\" role=\"group\" tabindex=\"0\" aria-label=\"by_sex\"><table><caption>by_sex</caption>\
         <thead><tr><th scope=\"col\">sex</th><th scope=\"col\">cut(<wbr>age,<wbr> 50)</th><th class=\"n\" scope=\"col\">count</th><th class=\"n\" scope=\"col\">mean(<wbr>chol)</th></tr></thead>\

@@ -6,7 +6,7 @@ use super::{also, ask, heart, indo, number, row, sites};
 use crate::analysis::association::points;
 use crate::analysis::association::proportions::{Share, risk_ratio};
 use crate::analysis::tests::patients;
-use crate::api::types::{Hidden, HiddenReason, Value};
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value};
 
 #[test]
 fn where_a_site_hides_a_cell_there_is_no_ratio_and_no_test_and_a_note_says_so() {
@@ -105,6 +105,54 @@ fn a_table_one_shows_what_its_parts_show() {
     let about = |column: &str, note: &str| result.notes.iter().any(|n| n.starts_with(&format!("{column}: {note}")));
     assert!(about("age", "true is not compared") && about("sex", "no test"), "{:?}", result.notes);
     assert!(result.notes.iter().any(|note| note == "who has no value of `by` is left out"), "{:?}", result.notes);
+}
+
+/// The numbers of a block, from a column on, that do not say for how many of their rows they stand.
+fn without_mark(block: &Block, from: usize) -> Vec<(usize, usize)> {
+    let says = |at: (usize, usize)| {
+        let partly = |c: &Coverage| (c.row, c.column) == at && c.of != Interval(c.n, Some(c.n));
+        block.coverage.iter().any(partly)
+    };
+    let is_number = |at: &(usize, usize)| matches!(block.rows[at.0][at.1], Value::Count(_) | Value::Number(_));
+    let numbers = (0..block.rows.len()).flat_map(|row| (from..block.columns.len()).map(move |column| (row, column)));
+    numbers.filter(is_number).filter(|at| !says(*at)).collect()
+}
+
+#[test]
+fn what_follows_from_numbers_of_some_sites_says_so_wherever_it_stands() {
+    // Switzerland has no cholesterol.
+    let known = sites(heart(), 1);
+    let compared = ask("compare = { outcome = \"chol\", by = \"sex\" }", &known, 3);
+    assert_eq!(without_mark(&compared.block, 2), []);
+    let against = also(&compared, "against female");
+    assert!(matches!(row(against, &["male", "mean_difference"])[0], Value::Number(_)), "{against:?}");
+    assert_eq!((without_mark(against, 2), without_mark(also(&compared, "tests"), 2)), (vec![], vec![]));
+    let both = |block: &Block, columns: std::ops::Range<usize>| {
+        let of = |row: usize, column: usize| block.coverage_of(row, column).unwrap().n;
+        columns.map(|column| of(0, column) + of(1, column)).collect::<Vec<_>>()
+    };
+    let n = both(&compared.block, 3..4)[0];
+    assert!(against.coverage.iter().all(|covered| covered.n == n && covered.of == Interval(920, Some(920))));
+    assert_eq!(both(&compared.block, 3..7), [n; 4], "mean, its spread and its interval are of the same rows");
+
+    let one = ask("table_one = { by = \"sex\", columns = [\"chol\"] }", &known, 3).block;
+    let chol = one.rows.iter().position(|row| row[0] == Value::Text("chol".into()) && row[1] == Value::Text("".into()));
+    let here = |at: &(usize, usize)| Some(at.0) == chol;
+    assert_eq!(without_mark(&one, 2).into_iter().filter(here).count(), 0, "{one:?}");
+    assert!(matches!(one.rows[chol.unwrap()][8..], [Value::Number(_), Value::Number(_)]), "p and how far apart");
+    assert!(one.coverage.iter().filter(|of| Some(of.row) == chol).count() >= 6);
+
+    let correlated = ask("correlation = { columns = [\"age\", \"chol\"] }", &sites(heart(), 11), 3);
+    assert_eq!(without_mark(&correlated.block, 2), []);
+    assert_eq!(correlated.block.coverage.len(), 5);
+    assert_eq!(also(&correlated, "matrix").coverage.len(), 2, "it is 1 with itself");
+    let whole = ask("correlation = { columns = [\"age\", \"chol\"] }", &known[..2], 2).block;
+    assert_eq!(without_mark(&whole, 2).len(), 5, "those of all sites have no mark");
+
+    let rates = ask("rates = { time = \"age\", event = \"sick\", by = [\"sex\"] }", &sites(heart(), 11), 2).block;
+    assert_eq!(without_mark(&rates, 2), [], "{rates:?}");
+    let men = rates.rows.iter().position(|row| row[0] == Value::Text("male".into())).unwrap();
+    assert!(rates.coverage.iter().filter(|of| of.row == men).count() >= 5);
 }
 
 #[test]

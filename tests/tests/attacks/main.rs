@@ -19,6 +19,7 @@ mod intervals;
 mod ledger;
 mod lines;
 mod models;
+mod optout_designs;
 mod optout_rounds;
 mod optouts;
 mod optouts_elsewhere;

@@ -32,6 +32,12 @@ impl StepSums {
         Self::in_triangle(&self.sums[self.at.information()], i, j)
     }
 
+    /// Those of whom these are, but not others.
+    pub fn less(&self, other: &Self) -> Self {
+        let sums = self.sums.iter().zip(&other.sums).map(|(own, other)| own - other).collect();
+        Self { n: self.n - other.n, at: self.at, sums }
+    }
+
     fn squares(&self, i: usize, j: usize) -> f64 {
         Self::in_triangle(&self.sums[self.at.squares()], i, j)
     }

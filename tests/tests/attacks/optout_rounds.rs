@@ -45,14 +45,18 @@ fn persons(all: usize) -> Hospital {
         let age = if i < YOUNG { 20 + i % 18 } else { 40 + i % 50 };
         let _ = writeln!(rows, "p{i},{age},{}", 60 + 7 * i % 23);
     }
-    let hospital = Hospital::new(PERSONS, &rows);
+    listed(Hospital::new(PERSONS, &rows))
+}
+
+/// With a list of opt-outs, which is empty.
+pub fn listed(hospital: Hospital) -> Hospital {
     hospital.edit(SOURCE, &format!("{SOURCE}\n[optouts]\nsource = {{ kind = \"csv\", path = \"optouts.csv\" }}"));
     out(&hospital, 0);
     hospital
 }
 
 /// Lists the first so many as having opted out.
-fn out(hospital: &Hospital, first: usize) {
+pub fn out(hospital: &Hospital, first: usize) {
     let lines: String = (0..first).map(|i| format!("p{i},all,\n")).collect();
     fs::write(hospital.path("optouts.new"), format!("subject,purpose,date\n{lines}")).expect("the list");
     fs::rename(hospital.path("optouts.new"), hospital.path("optouts.csv")).expect("the list");

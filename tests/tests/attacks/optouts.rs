@@ -12,6 +12,7 @@ use bocage_protocol::release::Outcome;
 use bocage_protocol::trust::{Purpose, Study};
 
 use super::hospital::{Desk, Hospital, K};
+use super::optout_designs::designs;
 use super::optout_rounds::between;
 use super::optouts_elsewhere::elsewhere;
 use super::scenario::Family;
@@ -321,7 +322,7 @@ fn cells(family: Family) -> Family {
 
 pub fn family() -> Family {
     const STEPS: Control = Control::OptOutSteps;
-    elsewhere(between(cells(from_before(asked(Family::new("opt-outs"))))))
+    elsewhere(designs(between(cells(from_before(asked(Family::new("opt-outs")))))))
         .against(STEPS, "two studies before and after one opt-out", |on| differ(on, false, &[(7, 8)]))
         .against(STEPS, "two studies before and after one opt-out, and a restart between", |on| {
             differ(on, true, &[(7, 8)])

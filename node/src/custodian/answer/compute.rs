@@ -199,7 +199,8 @@ impl Custodian {
                     true => self.moved(gathered, plan, &asked.compares)?,
                     false => Vec::new(),
                 };
-                let moved = engine::moved(ground, &parts, plan, policy.threshold).map_err(failed)?;
+                let moved = engine::moved(ground, (&mut features, &self.designs), &parts, plan, policy.threshold)
+                    .map_err(failed)?;
                 let contract = plan.contract(&authorised.dataset.contract);
                 let outcome = gate::release_under(self.switches.controls, counted, moved, plan, contract, &policy)
                     .map_err(PublicError::from);

@@ -59,6 +59,7 @@ pub use compile::Unfit;
 pub(in crate::custodian) use compile::{Form, Scope, compile};
 pub use features::{Features, Ground, Joined};
 pub use model::Designs;
+use model::Whom;
 pub use moved::moved;
 pub use parts::cores;
 pub use pass::PassError;
@@ -112,16 +113,26 @@ pub fn run(
     plan: &ValidPlan,
     k: u32,
 ) -> Result<Private<Computed>, EngineError> {
-    let snapshot = ground.base.manifest().content;
     if plan.plan().query.contract != ground.contract.hash() {
         return Err(EngineError::ContractMismatch { contract: plan.plan().query.dataset.clone() });
     }
     ground.check()?;
+    of_offered(ground, features, plan, k, |asked| asked.compute(k, Whom::Offered(designs))).map(Private::new)
+}
+
+/// Something of a plan over the rows that are offered.
+fn of_offered<T>(
+    ground: &Ground<'_>,
+    features: &mut Features,
+    plan: &ValidPlan,
+    k: u32,
+    what: impl FnOnce(Asked<'_>) -> Result<T, EngineError>,
+) -> Result<T, EngineError> {
+    let snapshot = ground.base.manifest().content;
     let tables = Tables::of(ground).ok_or(EngineError::Rows { snapshot, cause: PassError::Shape })?;
     let features = &features.columns(plan, &tables, Partition::of(0))?;
     let folds = ground.folds.as_deref();
-    let of = Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, folds, k, snapshot };
-    of.compute(k, Some(designs)).map(Private::new)
+    what(Asked { rows: tables.base, plan, contract: plan.contract(ground.contract), features, folds, k, snapshot })
 }
 
 /// A plan, the rows that it is asked of, and the gate's threshold.
@@ -140,9 +151,9 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// The tally. Of discovered keys those count that `least` subjects share in a cell.
-    fn compute(&self, least: u32, designs: Option<&Designs>) -> Result<Computed, EngineError> {
+    fn compute(&self, least: u32, whom: Whom<'_>) -> Result<Computed, EngineError> {
         if self.plan.model().is_some() {
-            return self.model(designs).map(|counted| Computed::Model(Box::new(counted)));
+            return self.model(whom).map(|counted| Computed::Model(Box::new(counted)));
         }
         Ok(match self.plan.discovered() {
             None => Computed::Table(self.pass(Partition::of(self.plan.layout().values()))?.finish()),

@@ -1,15 +1,18 @@
 //! The same plan over the patients who have moved since it was answered before: part by part, and as each of the answers has them, with or without
 //! their rows in other tables. For the gate, which hides by it and never shows it.
 //!
+//! Where a model has risk sets, who of them is at risk follows from the events of all who were or are in an answer, not from their own.
+//!
 //! Whom opt-outs of another table touch is seen by the features: who has the same ones in two answers has not moved between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use bocage_protocol::plan::ValidPlan;
+use bocage_protocol::plan::{ModelLayout, ValidPlan};
 use polars::prelude::ChunkCompareEq as _;
 
 use super::features::{Columns, Features, Ground, Table, Tables};
+use super::model::{Designs, Events, Whom};
 use super::parts::{PART_ROWS, Partition};
 use super::pass::PassError;
 use super::{Asked, EngineError, Fault};
@@ -25,6 +28,7 @@ static EVERYBODY: Range<usize> = 0..usize::MAX;
 /// See [`EngineError`].
 pub fn moved(
     ground: &Ground<'_>,
+    (features, designs): (&mut Features, &Designs),
     parts: &[MovedPart],
     plan: &ValidPlan,
     k: u32,
@@ -35,7 +39,8 @@ pub fn moved(
             known.insert(lacking, columns(ground, lacking, plan)?);
         }
     }
-    let over = Over { ground, known, plan, k };
+    let over = Over { ground, known, plan, k, events: None };
+    let over = Over { events: over.events((features, designs), parts)?, ..over };
     let mut moved = Vec::new();
     for part in parts {
         let had: Vec<&Lacking> = part.had.iter().flatten().collect();
@@ -86,6 +91,8 @@ struct Over<'a> {
     known: BTreeMap<&'a Lacking, Columns>,
     plan: &'a ValidPlan,
     k: u32,
+    /// When events come, of whoever was or is in an answer: by them it is known who of those who have moved is at risk. None where no plan asks it.
+    events: Option<Events>,
 }
 
 impl Over<'_> {
@@ -103,9 +110,28 @@ impl Over<'_> {
         Ok(Asked { rows, plan, contract, features, folds, k, snapshot: base.manifest().content })
     }
 
+    fn events(
+        &self,
+        (features, designs): (&mut Features, &Designs),
+        parts: &[MovedPart],
+    ) -> Result<Option<Events>, EngineError> {
+        let own = |layout: &ModelLayout| layout.risk.as_ref().is_some_and(|risk| risk.shared.is_none());
+        if parts.is_empty() || !self.plan.model().is_some_and(|(_, layout)| own(layout)) {
+            return Ok(None);
+        }
+        let offered = |asked: Asked<'_>| asked.events(Whom::Offered(designs));
+        let mut events = super::of_offered(self.ground, features, self.plan, self.k, offered)?;
+        let moved: BTreeSet<u32> = parts.iter().flat_map(|part| part.numbers.iter().copied()).collect();
+        let gaps = self.ground.base.all_but(&moved.into_iter().collect::<Vec<_>>());
+        for lacking in self.known.keys() {
+            events.extend(self.asked(&gaps, lacking)?.events(Whom::Moved(None))?);
+        }
+        Ok(Some(events.into_iter().collect()))
+    }
+
     fn compute(&self, numbers: &[u32], lacking: &Lacking) -> Result<gate::Computed, EngineError> {
         // A key that one of them has matters to the gate.
-        self.asked(&self.ground.base.all_but(numbers), lacking)?.compute(1, None)
+        self.asked(&self.ground.base.all_but(numbers), lacking)?.compute(1, Whom::Moved(self.events.as_ref()))
     }
 
     /// Those of these patients of whom the plan reads another feature in one answer than in the other.

@@ -67,20 +67,42 @@ fn list(of: &[CountedModel], layout: &ModelLayout, rules: Rules) -> Vec<Few> {
     few.iter().filter(by_itself).copied().collect()
 }
 
-/// The sides, and the cells of two sides, that have too few patients.
-pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> impl Iterator<Item = Few> {
+/// Something that is told apart.
+struct Apart {
+    /// What is said where it has too few.
+    few: Few,
+    /// So many patients must be in each cell.
+    least: u64,
+    /// How many are; none where nobody can be.
+    cells: [Option<u64>; 4],
+}
+
+/// The sides, and the cells of two sides.
+fn apart(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> impl Iterator<Item = Apart> {
     let (n, of, k) = (counted.summed(), &counted.sides, u64::from(rules.threshold));
     // Where only one of a patient's rows counts, no fewer than k stand for a cell.
     let several = layout.risk.as_ref().is_some_and(|risk| risk.several);
     let joint = if several { k } else { u64::from(rules.joint) };
-    let alone = counted.ones.iter().enumerate().filter(move |(_, ones)| **ones < k || n - **ones < k);
-    let pairs = (0..of.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
-    let together = pairs.filter(move |(i, j)| {
-        let (one, other, both) = (counted.ones[*i], counted.ones[*j], counted.both[i * (i - 1) / 2 + j]);
-        let cells = [both, one - both, other - both, n + both - one - other];
-        cells.iter().zip(possible(&of[*i], &of[*j], layout)).any(|(cell, possible)| possible && *cell < joint)
+    let alone = counted.ones.iter().enumerate().map(move |(at, ones)| Apart {
+        few: Few::Side(at),
+        least: k,
+        cells: [Some(*ones), Some(n - ones), None, None],
     });
-    alone.map(|(at, _)| Few::Side(at)).chain(together.map(|(i, j)| Few::Two(i, j)))
+    let pairs = (0..of.len()).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let together = pairs.map(move |(i, j)| {
+        let (one, other, both) = (counted.ones[i], counted.ones[j], counted.both[i * (i - 1) / 2 + j]);
+        let (cells, possible) =
+            ([both, one - both, other - both, n + both - one - other], possible(&of[i], &of[j], layout));
+        let cells = std::array::from_fn(|cell| possible[cell].then_some(cells[cell]));
+        Apart { few: Few::Two(i, j), least: joint, cells }
+    });
+    alone.chain(together)
+}
+
+/// The sides, and the cells of two sides, that have too few patients.
+pub(super) fn sides(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> impl Iterator<Item = Few> {
+    let few = |apart: &Apart| apart.cells.iter().flatten().any(|n| *n < apart.least);
+    apart(counted, layout, rules).filter(few).map(|apart| apart.few)
 }
 
 /// The numbers that have too few values, among all or on a side.
@@ -90,6 +112,13 @@ pub(super) fn spreads(counted: &CountedModel) -> impl Iterator<Item = Few> {
         // The first is of all; then there are two a side.
         narrow.map(|(slot, _)| slot.checked_sub(1).map_or(Few::Number(*input), |slot| Few::Within(*input, slot / 2)))
     })
+}
+
+/// Whether in each of these cells there is nobody, or as many patients as a model must have there, with numbers as different.
+pub(super) fn are_empty_or_enough(counted: &CountedModel, layout: &ModelLayout, rules: Rules) -> bool {
+    let fits = |apart: Apart| apart.cells.iter().flatten().all(|n| *n == 0 || *n >= apart.least);
+    let mut spreads = counted.spreads.iter().flat_map(|(_, spreads)| spreads);
+    apart(counted, layout, rules).all(fits) && spreads.all(|spread| spread.is_of_nobody() || spread.is_wide())
 }
 
 /// Whether a patient can be in both of two, in the first alone, in the second alone, in neither: as far as keys and levels say it.

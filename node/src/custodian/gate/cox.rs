@@ -59,8 +59,7 @@ pub(super) fn check(risk: &CountedRisk, name: impl Fn(usize) -> String, k: u32) 
     if risk.leaving.is_some() {
         return Ok(());
     }
-    let hidden = |n: u64| (1..u64::from(k)).contains(&n);
-    if risk.strata.iter().any(|(events, others)| hidden(*events) || hidden(*others)) {
+    if !are_empty_or_enough(risk, k) {
         return Err(TooFew::because("a stratum has too few patients with the event, or too few without"));
     }
     let shared = risk.shares.iter().filter(|(share, _)| share * f64::from(k) <= 1.0);
@@ -74,6 +73,12 @@ pub(super) fn check(risk: &CountedRisk, name: impl Fn(usize) -> String, k: u32) 
         Some(at) => Err(TooFew::because(format!("one event says too much of `{}`", name(at % width)))),
         None => Ok(()),
     }
+}
+
+/// Whether in each stratum nobody or k have the event, and nobody or k have not.
+pub(super) fn are_empty_or_enough(risk: &CountedRisk, k: u32) -> bool {
+    let mut counts = risk.strata.iter().flat_map(|(events, others)| [*events, *others]);
+    counts.all(|n| n == 0 || n >= u64::from(k))
 }
 
 #[cfg(test)]

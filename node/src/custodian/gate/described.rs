@@ -100,12 +100,14 @@ pub(super) fn clustered(
     Ok(sums)
 }
 
-/// Whether of patients who have come or gone some, but fewer than k, lie about a centroid.
-pub(super) fn few_have_moved(moved: &CountedDescribed, described: Described, k: u32) -> bool {
-    let Described::Clusters { width, .. } = described else { return false };
-    let starts = moved.clusters.iter().flat_map(|clusters| &clusters.nearest);
-    let mut sizes = starts.flat_map(|start| start.chunks(1 + width)).map(|cluster| cluster[0]);
-    sizes.any(|n| n > 0.0 && n < f64::from(k))
+/// Whether of these patients nobody or k lack what a study chose, and nobody or k, different enough ones, lie about each centroid.
+pub(super) fn are_empty_or_enough(counted: &CountedDescribed, k: u32) -> bool {
+    let grouped = |clusters: &CountedClusters| {
+        let forms = clusters.nearest.iter().zip(&clusters.grouped);
+        clusters.nearest.len() == clusters.grouped.len()
+            && forms.into_iter().all(|(near, of)| of.as_ref() == Some(near))
+    };
+    few_lack(counted, k).is_none() && counted.clusters.as_ref().is_none_or(grouped)
 }
 
 #[cfg(test)]
@@ -167,12 +169,17 @@ mod tests {
     }
 
     #[test]
-    fn few_who_have_moved_are_few_in_a_cluster_too() {
-        let moved = |a, b| CountedDescribed {
-            clusters: Some(CountedClusters { nearest: vec![vec![a, 0.0, b, 0.0]], ..CountedClusters::default() }),
+    fn clusters_that_would_have_to_give_theirs_to_others_have_few() {
+        let moved = |grouped| CountedDescribed {
+            clusters: Some(CountedClusters {
+                nearest: vec![vec![3.0, 0.5, 1.0, 0.5]],
+                grouped: vec![grouped],
+                ..CountedClusters::default()
+            }),
             ..CountedDescribed::default()
         };
-        assert!(!few_have_moved(&moved(3.0, 0.0), TWO, 3));
-        assert!(few_have_moved(&moved(3.0, 1.0), TWO, 3));
+        assert!(are_empty_or_enough(&moved(Some(vec![3.0, 0.5, 1.0, 0.5])), 3));
+        assert!(!are_empty_or_enough(&moved(Some(vec![4.0, 1.0, 0.0, 0.0])), 3));
+        assert!(!are_empty_or_enough(&moved(None), 3));
     }
 }

@@ -9,7 +9,7 @@
 //! 2. **Steps** are along ends that all stay by the first rule, some of them or each: so two steps differ by whole intervals of those. Ends that would
 //!    do by themselves but were not tried first are refused, or the difference of two steps could be an interval in which few leave.
 //! 3. **Weights.** No patient has more than a third of a group's weights at the step's coefficients.
-//! 4. **Opt-outs.** Of whoever has come or gone since earlier answers, nobody or k are in a group.
+//! 4. **Opt-outs.** Of whoever has come or gone since earlier answers, nobody is in a group, or as many on each side of what columns tell apart.
 //!
 //! It must never tell of an end that goes which group was too small.
 
@@ -20,6 +20,7 @@ use bocage_protocol::plan::{ModelLayout, SharedGrid};
 
 use super::columns::{sides, spreads};
 use super::model::{CountedModel, TooFew, are_enough};
+use super::moved::is_settled;
 use super::{Rules, Weights, Withheld};
 use crate::custodian::controls::Control;
 
@@ -144,26 +145,21 @@ impl Groups<'_> {
     }
 
     fn may_be_told(&self, stratum: usize, kind: Group, from: usize, to: usize) -> bool {
+        let (k, parameters) = (self.rules.threshold, self.layout.columns.len() as u64);
         let place = |interval: usize| self.place(stratum, kind, interval);
-        let cells = |of: &CountedLeaving| {
-            let own = (from..to).map(|interval| of.cells.get(place(interval)).map(|cell| cell.n));
-            own.flatten().sum::<u64>()
-        };
-        let k = u64::from(self.rules.threshold);
-        let parts = self.moved.iter().filter_map(|part| part.risk.as_ref()?.leaving.as_ref());
-        let settled = parts.map(cells).all(|n| n == 0 || n >= k);
-        let parameters = self.layout.columns.len() as u64;
-        let n = cells(self.leaving);
-        if !settled || n < k || !are_enough(n, parameters) {
+        let group = |of: &CountedLeaving| union((from..to).filter_map(|interval| of.cells.get(place(interval))), k);
+        let even = |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(k));
+        let n =
+            (from..to).filter_map(|interval| self.leaving.cells.get(place(interval))).map(|cell| cell.n).sum::<u64>();
+        if n < u64::from(k) || !are_enough(n, parameters) {
             return false;
         }
-        let group =
-            union((from..to).filter_map(|interval| self.leaving.cells.get(place(interval))), self.rules.threshold);
-        let even =
-            |group: &CountedModel| group.predictions.iter().all(|(_, shares)| shares.are_even(self.rules.threshold));
-        group.is_some_and(|group| {
+        let stands = |group: CountedModel| {
             even(&group) && sides(&group, self.layout, self.rules).next().is_none() && spreads(&group).next().is_none()
-        })
+        };
+        let settled = |group: CountedModel| is_settled(&group, self.layout, self.rules);
+        let mut parts = self.moved.iter().filter_map(|part| part.risk.as_ref()?.leaving.as_ref());
+        group(self.leaving).is_some_and(stands) && parts.all(|part| group(part).is_some_and(settled))
     }
 }
 
@@ -303,9 +299,10 @@ mod tests {
     #[test]
     fn who_has_come_or_gone_is_nobody_or_k_in_each_group() {
         let all = (ENOUGH, ENOUGH);
-        assert_eq!(ends(&[all, all], &[&[(0, 3), (4, 0)]]), Ok(vec![1.0, 1.0]));
-        assert_eq!(ends(&[all, all], &[&[(0, 2), (0, 1)]]), Ok(vec![0.0, 1.0]), "three in both together");
-        assert!(ends(&[all, all], &[&[(0, 2), (4, 0)]]).is_err());
+        assert_eq!(ends(&[all, all], &[&[(0, 9), (9, 0)]]), Ok(vec![1.0, 1.0]));
+        assert_eq!(ends(&[all, all], &[&[(0, 7), (0, 2)]]), Ok(vec![0.0, 1.0]), "nine in both together");
+        assert!(ends(&[all, all], &[&[(0, 2), (9, 0)]]).is_err());
+        assert!(ends(&[all, all], &[&[(0, 7), (9, 0)]]).is_err(), "k, and too alike ones");
     }
 
     #[test]

@@ -42,7 +42,7 @@
 //!    nobody, or k subjects, must have come or gone, and of a measure what could be shown of them alone. Else it is hidden, before roll-up
 //!    and total; bins grow until it holds. A release with such a cell says that it holds back: a hidden cell may then be of any size. Of whom
 //!    opt-outs of another table have changed, nobody may be in the cell, or have a value, both before and after: how many others have come or
-//!    gone would not be known.
+//!    gone would not be known. Of a model's design that holds of all that its sums tell apart (`moved/designs.rs`), or nothing of it leaves.
 //!
 //! 8. **Mode `round`** (`round`): k is raised so that every count that is shown shares its rounded value with four others; what the rules above let out
 //!    is rounded, sums to so many with the mean that they had; no total leaves beside cells.

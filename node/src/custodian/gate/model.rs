@@ -15,6 +15,8 @@
 //! 6. **Folds.** Of fits that leave some out, all of this holds of those who are left out and of all others, each by themselves.
 //! 7. **Scores.** Of a prediction that the study brought along no patient has more than 1/k of all, nor lacks more of the most ([`Shares`]).
 //!
+//! 8. **Opt-outs.** Of whoever has come or gone since earlier answers, sides, numbers, pairs, scores and folds have nobody or as many ([`super::moved`]).
+//!
 //! A policy with k = 1 does without: it is for tests. What it does not hold back: sums at many coefficients are many equations about the same
 //! patients; their number and the range of coefficients are bounded ([`bocage_protocol::limits`]), not their use.
 
@@ -26,6 +28,7 @@ use super::columns;
 use super::cox::{self, CountedRisk};
 use super::described::{self, CountedDescribed};
 use super::leaving;
+use super::moved;
 use super::{Rules, Shares, Spread, Withheld};
 use crate::custodian::controls::Control;
 
@@ -337,26 +340,25 @@ fn block(
         if let Some(described) = &counted.described {
             described::check(described, |column| layout.name(column), rules).map_err(Withheld::Model)?;
         }
-        let described =
-            std::iter::once(&counted).chain(moved.iter().copied()).filter_map(|part| part.described.as_ref());
-        let chosen = described.filter_map(|described| described::few_lack(described, k)).next();
+        let chosen = counted.described.as_ref().and_then(|described| described::few_lack(described, k));
         if let Some(column) = chosen.filter(|_| rules.controls.enforces(Control::MomentNulls)) {
             let column = layout.name(column);
             return few(format!("fewer than {k} patients have no `{column}`, of which the study says who has it"));
         }
-        let few_in_clusters = |part: &&CountedModel| {
-            let described = part.described.as_ref().zip(layout.described);
-            described.is_some_and(|(described, of)| described::few_have_moved(described, of, k))
-        };
-        if moved.iter().any(few_in_clusters) {
-            return few(format!("fewer than {k} patients of a cluster have come or gone since it was last answered"));
-        }
-        if moved.iter().any(|part| (1..u64::from(k)).contains(&part.n)) {
-            return few(format!("fewer than {k} patients have come or gone since the model was last answered"));
+        if !moved.iter().all(|part| moved::is_settled(part, layout, rules)) {
+            return Err(Withheld::Model(waits(k)));
         }
     }
     leaving::exact(&mut counted, &moved, layout, rules)?;
     Ok(ModelRelease { threshold: k, n: counted.n, sums: counted.sums.into_iter().map(rounded).collect() })
+}
+
+/// Why a model is not answered after opt-outs. Where they are few is not said: it would be said of them.
+fn waits(k: u32) -> TooFew {
+    let why =
+        "patients have come or gone since the model was last answered, in all or on a side of what it tells apart";
+    let hint = "the earlier answer stands; leave the site out of the study to have one of the other sites";
+    TooFew::because(format!("fewer than {k} {why}")).hint(hint.to_owned())
 }
 
 /// The nearest number with [`BITS`] bits.

@@ -11,6 +11,10 @@ use super::counted::{Computed, Counted, Detail};
 use super::model::CountedModel;
 use super::{Rules, Withheld, rules};
 
+mod designs;
+
+pub(super) use designs::is_settled;
+
 /// The same plan over the patients who have moved, part by part.
 #[derive(Default)]
 pub struct Moved(pub Vec<MovedPart>);

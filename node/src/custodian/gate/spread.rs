@@ -55,6 +55,11 @@ impl Spread {
         matches!(self, Spread::Wide)
     }
 
+    /// Whether there is nobody of whom a sum would tell.
+    pub fn is_of_nobody(&self) -> bool {
+        matches!(self, Spread::Narrow { subjects: 0, .. })
+    }
+
     /// Adds subjects that have the value `q`.
     pub fn add(&mut self, q: i64, subjects: u32, k: u32) {
         let Spread::Narrow { values, subjects: all, most } = self else { return };

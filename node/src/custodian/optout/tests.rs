@@ -3,6 +3,7 @@
 mod cells;
 mod clusters;
 mod columns;
+mod designs;
 mod groups;
 mod influence;
 mod lists;
@@ -83,6 +84,12 @@ impl Clinic {
         let text: String =
             std::iter::once(&"subject,purpose,date").chain(lines).map(|line| format!("{line}\n")).collect();
         self.write(&text);
+    }
+
+    /// Lists the first so many.
+    fn list_first(&self, first: u64) {
+        let lines: Vec<String> = (0..first).map(|i| format!("p{i},,")).collect();
+        self.list(&lines.iter().map(String::as_str).collect::<Vec<_>>());
     }
 
     fn write(&self, text: &str) {

@@ -86,17 +86,24 @@ pub fn end(slots: &RiskSlots, event: usize, numbers: &mut [Vec<f64>]) {
 /// When events come, by stratum: who is at risk at none of them is in no sum.
 pub struct Events(BTreeMap<u32, Vec<f64>>);
 
+impl FromIterator<(u32, f64)> for Events {
+    /// By stratum and time.
+    fn from_iter<T: IntoIterator<Item = (u32, f64)>>(of: T) -> Self {
+        let mut events: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        of.into_iter().for_each(|(stratum, time)| events.entry(stratum).or_default().push(time));
+        events.values_mut().for_each(|times| times.sort_by(f64::total_cmp));
+        Self(events)
+    }
+}
+
 impl Events {
     /// Of all parts of a design.
     pub fn of(parts: &[Cases]) -> Self {
-        let mut events: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-        for cases in parts {
-            for row in (0..cases.rows).filter(|row| cases.y[*row] > 0.5) {
-                events.entry(cases.times.stratum[row]).or_default().push(cases.times.time[row]);
-            }
-        }
-        events.values_mut().for_each(|times| times.sort_by(f64::total_cmp));
-        Self(events)
+        let of = |cases: &Cases| -> Vec<(u32, f64)> {
+            let rows = (0..cases.rows).filter(|row| cases.y[*row] > 0.5);
+            rows.map(|row| (cases.times.stratum[row], cases.times.time[row])).collect()
+        };
+        parts.iter().flat_map(of).collect()
     }
 
     /// Whether a case is at risk at any of them.
@@ -202,6 +209,15 @@ impl AtRisk {
         };
         let last = last_events(&patient, patients, &time, &event);
         Self { width, x, time, event, patient, patients, last, offset: pick(|cases| &cases.offset), start, strata }
+    }
+
+    /// By stratum when events come.
+    pub fn events(&self) -> impl Iterator<Item = (u32, f64)> {
+        let of = move |stratum: &Stratum| {
+            let (key, rows) = (stratum.key, stratum.rows.clone());
+            rows.filter(move |row| self.event[*row]).map(move |row| (key, self.time[row]))
+        };
+        self.strata.iter().flat_map(of)
     }
 
     /// Whether a row's event is that by which its patient is counted among those with one.

@@ -32,13 +32,13 @@ pub fn moments(design: &Design, layout: &ModelLayout) -> CountedModel {
     counted(design, sums, (columns.squares.clone(), None))
 }
 
-/// Σz², with who lies about centroids. `answered` is what was answered about the same patients before, where that is known.
+/// Σz², with who lies about centroids. `answered` is what was answered about the same patients before.
 pub fn clusters(
     design: &Design,
     layout: &ModelLayout,
     centroids: &Centroids,
     k: u32,
-    answered: Option<&mut Answered>,
+    answered: &mut Answered,
 ) -> CountedModel {
     let width = layout.columns.len();
     let Columns { dots, squares, .. } = design.columns.get_or_init(|| Columns::of(design, width));

@@ -89,6 +89,8 @@ pub struct Making<'a> {
     /// Those of each fold, where patients are told apart by theirs.
     of_folds: Vec<Facts>,
     folds: Option<&'a Folds>,
+    /// When events come; none: it follows from these cases.
+    events: Option<&'a Events>,
     lacking: Option<Lacking>,
     k: u32,
     span: Option<(u32, u32)>,
@@ -105,6 +107,7 @@ impl<'a> Making<'a> {
             facts: Facts::new(layout, k),
             of_folds: Vec::new(),
             folds: None,
+            events: None,
             lacking: None,
             k,
             span: None,
@@ -115,6 +118,12 @@ impl<'a> Making<'a> {
     pub fn looking_at(mut self, features: &[Feature]) -> Self {
         self.facts.look_at_predictions(self.layout, features);
         self.lacking = self.layout.described.map(|_| Lacking::new(self.layout, features));
+        self
+    }
+
+    /// The same, of cases that are at risk among others with these events.
+    pub fn among(mut self, events: Option<&'a Events>) -> Self {
+        self.events = events;
         self
     }
 
@@ -223,9 +232,12 @@ impl<'a> Making<'a> {
             let risk = Some(AtRisk::of(&parts, self.layout.columns.len(), false));
             return Design { leaving: Some(Arc::new(leaving)), ..Design::of(Vec::new(), risk, self.facts) };
         }
-        let events = Events::of(&parts);
+        let own = self.events.is_none().then(|| Events::of(&parts));
+        let concerns = |cases: &Cases, case: &usize| {
+            self.events.or(own.as_ref()).is_some_and(|events| events.concern(cases, *case))
+        };
         for ((_, known), cases) in self.known.iter().zip(&parts) {
-            let concerned = (0..cases.rows).filter(|case| events.concern(cases, *case)).collect();
+            let concerned = (0..cases.rows).filter(|case| concerns(cases, case)).collect();
             let rows: Vec<usize> = cases.times.last(concerned).into_iter().map(|case| known.rows[case]).collect();
             self.facts.add(self.layout, &rows, &known.numbers, &known.levels);
         }

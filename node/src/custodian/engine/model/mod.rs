@@ -24,11 +24,12 @@ mod sums;
 
 use std::borrow::Borrow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::plan::{Explains, LeftOut, Model, ModelLayout};
 
+pub use self::at_risk::Events;
 use self::clusters::{Patients, replayed};
 pub use self::design::Design;
 use self::design::{Cases, Making};
@@ -42,15 +43,24 @@ use super::{Asked, EngineError};
 use crate::custodian::gate::CountedModel;
 use crate::custodian::snapshot::Part;
 
+/// Whom a plan is computed over.
+#[derive(Clone, Copy)]
+pub enum Whom<'a> {
+    /// Those who are offered. A model's design may have been kept.
+    Offered(&'a Designs),
+    /// Those who have moved, of whom nothing is kept; where a model says who is at risk, among these events.
+    Moved(Option<&'a Events>),
+}
+
 impl Asked<'_> {
     /// The sums of a plan's step, by way of a design that is made or was kept.
-    pub(super) fn model(&self, designs: Option<&Designs>) -> Result<CountedModel, EngineError> {
+    pub(super) fn model(&self, whom: Whom<'_>) -> Result<CountedModel, EngineError> {
         let (model, layout) = self.plan.model().ok_or_else(|| self.error(PassError::Shape.into()))?;
-        let design = match designs {
-            Some(designs) => designs.of(self.plan, || self.design(model, layout))?,
-            None => self.design(model, layout)?.into(),
+        let design = self.design(whom)?;
+        let own = match whom {
+            Whom::Offered(designs) => own_intercept(model, designs.site()),
+            Whom::Moved(_) => None,
         };
-        let own = designs.and_then(|designs| own_intercept(model, designs.site()));
         match (&model.explains, &design.risk) {
             (Explains::Mean(response), None) => Ok(folded::at(&design, (model, response), layout, own)),
             (Explains::Hazard(hazard), Some(risk)) => cox::at(&design, risk, (model, hazard.as_ref()), layout)
@@ -58,20 +68,36 @@ impl Asked<'_> {
             (Explains::Moments, None) => Ok(described::moments(&design, layout)),
             (Explains::Clusters(at), None) if at.starts.is_empty() => Ok(described::moments(&design, layout)),
             (Explains::Clusters(at), None) => {
-                // Of those who have moved nothing leaves, so that nothing is remembered.
-                let Some(designs) = designs else { return Ok(described::clusters(&design, layout, at, self.k, None)) };
+                let Whom::Offered(designs) = whom else {
+                    // Of those who have moved nothing leaves, so that nothing is remembered.
+                    return Ok(described::clusters(&design, layout, at, self.k, &mut clusters::Answered::default()));
+                };
                 let mut answered = design.answered.lock().unwrap_or_else(PoisonError::into_inner);
                 let before = || {
                     let patients = Patients::of(&design.parts, layout.columns.len());
                     replayed(&patients, &designs.recalled(self.plan), self.k)
                 };
-                Ok(described::clusters(&design, layout, at, self.k, Some(answered.get_or_insert_with(before))))
+                Ok(described::clusters(&design, layout, at, self.k, answered.get_or_insert_with(before)))
             }
             _ => Err(self.error(PassError::Shape.into())),
         }
     }
 
-    fn design(&self, model: &Model, layout: &ModelLayout) -> Result<Design, EngineError> {
+    /// When somebody has the event, where the plan has risk sets of the site's own.
+    pub(super) fn events(&self, whom: Whom<'_>) -> Result<Vec<(u32, f64)>, EngineError> {
+        let design = self.design(whom)?;
+        Ok(design.risk.iter().flat_map(|risk| risk.events()).collect())
+    }
+
+    fn design(&self, whom: Whom<'_>) -> Result<Arc<Design>, EngineError> {
+        let (model, layout) = self.plan.model().ok_or_else(|| self.error(PassError::Shape.into()))?;
+        match whom {
+            Whom::Offered(designs) => designs.of(self.plan, || self.made(model, layout, None)),
+            Whom::Moved(events) => self.made(model, layout, events).map(Arc::new),
+        }
+    }
+
+    fn made(&self, model: &Model, layout: &ModelLayout, events: Option<&Events>) -> Result<Design, EngineError> {
         let unfit = |cause: Unfit| EngineError::Plan { snapshot: self.snapshot, cause };
         let (filter, select) = super::question::compile_model(self.plan, layout, self.contract).map_err(unfit)?;
         let add = |part: &Part, making: &mut Making| {
@@ -88,7 +114,10 @@ impl Asked<'_> {
             Some(LeftOut::Fold(count)) => count,
             Some(LeftOut::Site) | None => 0,
         };
-        let making = || Making::new(model, layout, self.k).looking_at(self.plan.features()).in_folds(folds, self.folds);
+        let making = || {
+            let making = Making::new(model, layout, self.k).looking_at(self.plan.features()).among(events);
+            making.in_folds(folds, self.folds)
+        };
         Partition::of(0).count(self.rows, making, add).map(Making::finish).map_err(|fault| self.error(fault))
     }
 }

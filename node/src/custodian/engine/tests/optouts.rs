@@ -14,6 +14,7 @@ use proptest::prelude::*;
 use super::generate::{contract, discovered_plans, frame, plans, rows, together};
 use super::{K, NO_FEATURES, cases, check, column, snapshot};
 use crate::custodian::engine::interpreter::{Row, Value};
+use crate::custodian::engine::model::Whom;
 use crate::custodian::engine::parts::Partition;
 use crate::custodian::engine::{Asked, EngineError};
 use crate::custodian::gate::{Counted, CountedKeys};
@@ -36,7 +37,9 @@ fn without(out: &[u32], rows: &[Row], plan: &ValidPlan, contract: &Contract, par
     let rows = Rows::made(&frame, &gaps);
     let asked = Asked { rows, plan, contract, features: &NO_FEATURES, folds: None, k: K, snapshot: snapshot() };
     let computed: Result<Computed, EngineError> = match plan.discovered() {
-        None if plan.model().is_some() => asked.model(None).map(|counted| Computed::Model(format!("{counted:?}"))),
+        None if plan.model().is_some() => {
+            asked.model(Whom::Moved(None)).map(|counted| Computed::Model(format!("{counted:?}")))
+        }
         None => asked.pass(partition).map(|pass| Computed::Table(pass.finish())),
         Some(_) => asked.keys(partition, plan.most_keys(), K).map(Computed::Keys),
     };

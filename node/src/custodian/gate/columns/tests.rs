@@ -139,6 +139,27 @@ fn what_is_named_of_folds_is_so_of_any_of_them() {
     assert_eq!(told(&[&first, &second], &[0, 1, 2], &[]), BTreeSet::from(named));
 }
 
+/// Whether these patients may have come or gone.
+fn may_move(patients: &[Patient], sides: &[usize], numbers: &[usize]) -> bool {
+    let plan = plan();
+    let (_, layout) = plan.model().unwrap();
+    are_empty_or_enough(&counted(layout, patients, sides, numbers), layout, rules())
+}
+
+#[test]
+fn of_those_who_have_moved_nobody_or_k_are_on_each_side_and_in_each_cell_of_two_with_numbers_that_differ() {
+    let all = patients(48, |at| [false, at % 2 == 0, at < 24, at == 7, at % 16 == 1]);
+    assert!(may_move(&[], &[0, 1, 2, 3, 4], &[0, 1]));
+    assert!(may_move(&all, &[0, 1], &[0, 1]), "nobody has the first");
+    assert!(may_move(&all, &[0, 1, 2], &[]));
+    assert!(!may_move(&all, &[0, 1, 2, 3], &[]), "one has the fourth");
+    assert!(may_move(&all, &[1, 4], &[]), "three have the fifth, and none of them the second");
+    assert!(!may_move(&all, &[2, 4], &[]), "two of these have the third");
+    assert!(!may_move(&all, &[4], &[0]), "three numbers are too few");
+    let visit = |at: usize| ([false; SIDES], [at as i64, i64::from(at == 0)]);
+    assert!(!may_move(&(0..48).map(visit).collect::<Vec<_>>(), &[], &[0, 1]), "one has another number than all others");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 

@@ -52,12 +52,12 @@ fn a_later_round_goes_on_without_those_who_have_opted_out_and_no_earlier_one_lea
     let first = clinic.site.request(&study);
     let before = released(&custodian, &custodian.round(&first));
     assert_eq!(model(&before).n, PATIENTS);
-    clinic.list(&["p7,,"]);
-    assert_eq!(refusal(&custodian.round(&first)).code, ErrorCode::OptoutsChanged, "the first round had p7");
+    clinic.list_first(60);
+    assert_eq!(refusal(&custodian.round(&first)).code, ErrorCode::OptoutsChanged, "the first round had them");
     let second = at(&clinic, &study, 0.1);
     let reply = custodian.round(&second);
     let after = released(&custodian, &reply);
-    assert_eq!(model(&after).n, PATIENTS - K - 1, "with p7 k others are left out");
+    assert_eq!(model(&after).n, PATIENTS - 60);
     assert_ne!(before.snapshot, after.snapshot);
     assert_eq!(custodian.round(&second), reply, "the same bytes");
     // Over a restart as well.
@@ -113,10 +113,40 @@ fn folds_of_whom_few_have_gone_are_refused_where_all_together_are_enough() {
     let Outcome::Model(sums) = &before else { panic!("{before:?}") };
     assert_eq!((sums.n, sums.sums.len() % 5), (PATIENTS, 0));
     assert_eq!(ask(folds), before, "another study has the same folds");
-    clinic.list(&["p7,,"]);
+    // Twenty of each sex: they cannot be k or nobody in both folds.
+    clinic.list_first(40);
     let all = ask("model = { formula = \"chol ~ age + sex\" }");
-    assert!(matches!(&all, Outcome::Model(model) if model.n == PATIENTS - K - 1), "{all:?}");
-    // Of k and one who have gone, hardly ever all are in one of two folds.
+    assert!(matches!(&all, Outcome::Model(model) if model.n == PATIENTS - 40), "{all:?}");
     let Outcome::Refused(error) = ask(folds) else { panic!("folds are answered") };
     assert!(error.message.contains("of a fold, or without it: fewer than 11 patients have come or gone"), "{error:?}");
+}
+
+#[test]
+fn a_model_is_refused_until_enough_have_gone_on_each_side_of_its_columns_and_it_is_not_said_of_which() {
+    let clinic = clinic();
+    let custodian = clinic.custodian();
+    let ask = |formula: &str| {
+        let text = MODEL.replace("chol ~ age + sex", formula);
+        let nonce = format!("{:032x}", clinic.asked.fetch_add(1, Ordering::Relaxed));
+        let study = Study { nonce, ..clinic.site.study_of(&text) };
+        released(&custodian, &custodian.round(&clinic.site.request(&study))).parts.remove(0).outcome
+    };
+    let answered = |formula: &str| match ask(formula) {
+        Outcome::Model(_) => true,
+        Outcome::Refused(error) => {
+            assert_eq!(error.code, ErrorCode::TooFewForModel);
+            assert!(error.message.ends_with("in all or on a side of what it tells apart"), "{error:?}");
+            assert!(error.hint.is_some_and(|hint| hint.starts_with("the earlier answer stands")));
+            false
+        }
+        other => panic!("{other:?}"),
+    };
+    assert!(["chol ~ age", "chol ~ age + (age < 40)", "chol ~ age + sex"].into_iter().all(answered));
+    // Ages from 30 on: of sixteen ten are younger than 40, and eight of each sex.
+    clinic.list_first(16);
+    assert!(answered("chol ~ age") && !answered("chol ~ age + (age < 40)"));
+    // With twelve more, of all of whom fourteen are of each sex.
+    clinic.list_first(28);
+    assert!(answered("chol ~ age + sex") && answered("chol ~ age * sex"), "nobody has asked it meanwhile");
+    assert!(answered("chol ~ age") && !answered("chol ~ age + (age < 40)"));
 }

@@ -19,23 +19,21 @@ use self::patients::{Partition, Start};
 pub use self::settle::Answered;
 use crate::custodian::gate::CountedClusters;
 
-/// The sums of each start's clusters, in all forms. Without `answered` there is the first only.
+/// The sums of each start's clusters, in all forms.
 pub fn at_centroids(
     patients: &Patients<'_>,
     centroids: &Centroids,
     k: u32,
-    mut answered: Option<&mut Answered>,
+    answered: &mut Answered,
 ) -> CountedClusters {
     let mut found = CountedClusters::default();
-    if k > 1 && answered.as_deref().is_some_and(|answered| !answered.has_room(centroids.starts.len())) {
+    if k > 1 && !answered.has_room(centroids.starts.len()) {
         return CountedClusters { spent: true, ..found };
     }
     for at in &centroids.starts {
         let start = Start::new(at, &centroids.weights);
         let (nearest, own) = patients.about(&start);
-        if k > 1
-            && let Some(answered) = answered.as_deref_mut()
-        {
+        if k > 1 {
             let (grouped, settled) = answered.answer(patients, start, &nearest, k);
             // Mostly all three are one, and summing takes as long as looking for the nearest.
             let sums = |partition: Option<Partition>| {

@@ -93,16 +93,16 @@ fn as_many_starts_as_there_is_room_for_are_answered_and_what_is_recalled_is_as_m
     let round = |starts: Vec<Vec<Vec<i32>>>| Centroids { weights: vec![1.0], starts };
     let mut answered = Answered::default();
     for first in (0..limits::CLUSTER_ANSWERS).step_by(20) {
-        let found = at_centroids(&patients, &round((first..first + 20).map(at).collect()), K, Some(&mut answered));
+        let found = at_centroids(&patients, &round((first..first + 20).map(at).collect()), K, &mut answered);
         assert!(!found.spent && found.settled.len() == 20);
     }
     assert!(answered.memory() > 0);
     let one = round(vec![at(0)]);
-    let more = at_centroids(&patients, &one, K, Some(&mut answered));
+    let more = at_centroids(&patients, &one, K, &mut answered);
     assert!(more.spent && more.settled.is_empty() && more.nearest.is_empty());
     let twice = vec![one.clone(); limits::CLUSTER_ANSWERS + 7];
-    assert!(at_centroids(&patients, &one, K, Some(&mut replayed(&patients, &twice[1..], K))).spent);
-    assert!(!at_centroids(&patients, &one, K, Some(&mut replayed(&patients, &twice[8..], K))).spent);
+    assert!(at_centroids(&patients, &one, K, &mut replayed(&patients, &twice[1..], K)).spent);
+    assert!(!at_centroids(&patients, &one, K, &mut replayed(&patients, &twice[8..], K)).spent);
 }
 
 proptest! {

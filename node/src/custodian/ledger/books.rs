@@ -1,6 +1,7 @@
 //! What the chain's records add up to: cells that were spent, studies that were begun, and the newest lists of revoked permits. It is
 //! read from the chain once and then kept in memory; nothing on the disk can say anything else than the records do.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bocage_protocol::env::Timestamp;
@@ -9,7 +10,7 @@ use bocage_protocol::limits;
 use bocage_protocol::trust::{PublicKey, Revocations, SignedRevocations};
 use rusqlite::Connection;
 
-use super::bodies::{Account, Attempt, AttemptState, Refusal, Related, Reservation, Spend};
+use super::bodies::{Account, Attempt, AttemptState, Refusal, Related, Released, Reservation, Spend};
 use super::record::Kind;
 
 /// Studies that began so long ago count nowhere, unless they may come back.
@@ -29,9 +30,12 @@ pub struct Books {
     lists: Lists,
     /// What was left out of answers, each only once: from one change of the opt-outs to the next all answers leave out the same.
     left_out: Vec<GroupsLeftOut>,
-    /// What cells are, and the place in `left_out` of what was left out of an answer that there may be about them.
-    compared: HashSet<(Digest, usize)>,
+    /// Of how many answers that there may be.
+    compared: HashMap<Compared, u32>,
 }
+
+/// What cells are, and the place in [`Books::left_out`] of what was left out of an answer about them.
+type Compared = (Digest, usize);
 
 /// The groups that were left out of an answer: of its own dataset, and of the others by their names.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +69,8 @@ struct Begun {
     /// How many rounds may follow the one that was reserved last.
     further_rounds: u16,
     standing: Standing,
+    /// What the answers to the questions of the round that was reserved last would be compared with.
+    asks: Vec<(Digest, Compared)>,
 }
 
 /// How far a study is that has begun.
@@ -133,7 +139,12 @@ impl Books {
                     };
                 }
             }
-            (Kind::Release, Some(study)) => self.answered(study, at),
+            (Kind::Release, Some(study)) => {
+                if let Ok(released) = serde_json::from_str::<Released>(body) {
+                    self.withdraw(study, &released);
+                }
+                self.answered(study, at);
+            }
             (Kind::Refusal, Some(study)) => {
                 let is_final = serde_json::from_str::<Refusal>(body).is_ok_and(|refusal| refusal.r#final);
                 if is_final || self.begun.get(study).is_some_and(|begun| begun.standing == Standing::Running) {
@@ -164,9 +175,30 @@ impl Books {
         }
     }
 
+    /// Of what the gate withheld there is no answer that a later one could be compared with.
+    fn withdraw(&mut self, study: &str, released: &Released) {
+        let Some(begun) = self.begun.get_mut(study) else { return };
+        let answered: Option<HashSet<Digest>> =
+            released.parts.iter().filter(|part| part.refused.is_none()).map(|part| part.question).collect();
+        // Older records do not say to what they are the answers.
+        let Some(answered) = answered else { return };
+        for (_, compared) in begun.asks.extract_if(.., |(question, _)| !answered.contains(question)) {
+            if let Entry::Occupied(mut answers) = self.compared.entry(compared) {
+                *answers.get_mut() -= 1;
+                if *answers.get() == 0 {
+                    answers.remove();
+                }
+            }
+        }
+    }
+
     fn reserve(&mut self, study: &str, at: Timestamp, reservation: Reservation) {
         let place = self.place_of(GroupsLeftOut::of(&reservation));
-        self.compared.extend(reservation.spend.iter().filter_map(|spend| Some((spend.compares?, place))));
+        for cells in reservation.spend.iter().filter_map(|spend| spend.compares) {
+            *self.compared.entry((cells, place)).or_default() += 1;
+        }
+        let asks = reservation.spend.iter().filter_map(|spend| Some((spend.question?, (spend.compares?, place))));
+        let asks = asks.collect();
         let Reservation { account: Some(account), further_rounds, .. } = reservation else { return };
         for dataset in account.datasets() {
             let spent = self.spent.entry(name(&account, dataset)).or_default();
@@ -180,8 +212,9 @@ impl Books {
         // One that comes back is not one that begins, as long as it may come back.
         self.begun.retain(|_, begun| at.since_ms(begun.at) <= DAY_MS || begun.may_come(at));
         let standing = Standing::Reserved;
-        let begun = self.begun.entry(study.to_owned()).or_insert(Begun { at, account, further_rounds, standing });
-        (begun.further_rounds, begun.standing) = (further_rounds, standing);
+        let begun =
+            self.begun.entry(study.to_owned()).or_insert(Begun { at, account, further_rounds, standing, asks: vec![] });
+        (begun.further_rounds, begun.standing, begun.asks) = (further_rounds, standing, asks);
     }
 
     fn place_of(&mut self, left_out: GroupsLeftOut) -> usize {
@@ -248,7 +281,10 @@ impl Books {
     /// The groups that were left out of each answer that there may be about these cells.
     pub fn left_out_of(&self, cells: &Digest) -> Vec<GroupsLeftOut> {
         let left_out = self.left_out.iter().enumerate();
-        left_out.filter(|(place, _)| self.compared.contains(&(*cells, *place))).map(|(_, out)| out.clone()).collect()
+        left_out
+            .filter(|(place, _)| self.compared.contains_key(&(*cells, *place)))
+            .map(|(_, out)| out.clone())
+            .collect()
     }
 
     /// The newest lists of revoked permits.

@@ -150,3 +150,26 @@ fn a_model_is_refused_until_enough_have_gone_on_each_side_of_its_columns_and_it_
     assert!(answered("chol ~ age + sex") && answered("chol ~ age * sex"), "nobody has asked it meanwhile");
     assert!(answered("chol ~ age") && !answered("chol ~ age + (age < 40)"));
 }
+
+#[test]
+fn what_was_refused_is_no_answer_that_later_ones_are_held_against() {
+    let clinic = clinic();
+    let is_answered = |custodian: &Custodian| {
+        let text = MODEL.replace("chol ~ age + sex", "chol ~ age + (age < 40)");
+        let nonce = format!("{:032x}", clinic.asked.fetch_add(1, Ordering::Relaxed));
+        let study = Study { nonce, ..clinic.site.study_of(&text) };
+        let release = released(custodian, &custodian.round(&clinic.site.request(&study)));
+        matches!(release.parts[0].outcome, Outcome::Model(_))
+    };
+    let custodian = clinic.custodian();
+    assert!(is_answered(&custodian));
+    // Ten of these are younger than 40, and two more of those after; then eight more.
+    clinic.list_first(16);
+    assert!(!is_answered(&custodian) && !is_answered(&custodian));
+    clinic.list_first(62);
+    drop(custodian);
+    let custodian = clinic.custodian();
+    assert!(is_answered(&custodian), "those who went before are judged with those who went after");
+    clinic.list_first(78);
+    assert!(!is_answered(&custodian), "and what was answered then is an answer");
+}

@@ -163,13 +163,13 @@ fn what_was_refused_is_no_answer_that_later_ones_are_held_against() {
     };
     let custodian = clinic.custodian();
     assert!(is_answered(&custodian));
-    // Ten of these are younger than 40, and two more of those after; then eight more.
+    // Ten of these are younger than 40, and ten more of those after; then five more.
     clinic.list_first(16);
     assert!(!is_answered(&custodian) && !is_answered(&custodian));
-    clinic.list_first(62);
+    clinic.list_first(76);
     drop(custodian);
     let custodian = clinic.custodian();
     assert!(is_answered(&custodian), "those who went before are judged with those who went after");
-    clinic.list_first(78);
+    clinic.list_first(125);
     assert!(!is_answered(&custodian), "and what was answered then is an answer");
 }

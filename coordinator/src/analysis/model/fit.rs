@@ -272,16 +272,11 @@ impl Fit {
         let joint = theta.iter().fold(score.clone(), |score, theta| theta.beside(score));
         self.secants.iter_mut().for_each(|secants| secants.arrive(&joint));
         let alone = self.scoring(&inverse, &joint, &theta);
-        let joint_step = match &mut self.secants {
-            Some(secants) if theta.is_some_and(|theta| theta.is_far(&alone)) => {
-                secants.forget();
-                alone
-            }
-            _ => {
-                let scoring = |left: &DVector<f64>| self.scoring(&inverse, left, &theta);
-                self.secants.as_ref().map_or(alone, |secants| secants.step(scoring, &joint))
-            }
-        };
+        if theta.is_some_and(|theta| theta.is_far(&alone)) {
+            self.secants.iter_mut().for_each(Secants::forget);
+        }
+        let scoring = |left: &DVector<f64>| self.scoring(&inverse, left, &theta);
+        let joint_step = self.secants.as_ref().map_or(alone, |secants| secants.step(scoring, &joint));
         let left = joint.dot(&joint_step);
         // Where all means are 1, nothing is known of a dispersion about the right ones.
         let (step, next) = match self.first_step(&score, &information) {

@@ -46,8 +46,8 @@ pub use layout::{KeyLevels, MeasureLayout, Quantum, TableLayout};
 pub use lines::Lines;
 pub use model::{
     Centroids, CoxSums, Described, Explains, Factor, Family, Fit, Folds, Gives, GridSums, Hazard, Inputs, LeftOut,
-    Link, Model, ModelLayout, Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, Scale,
-    SharedGrid, Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
+    Link, Model, ModelLayout, Position, Prediction, PredictionLayout, Product, Response, RiskSlots, Row, RowColumns,
+    Scale, SharedGrid, Slot, Spline, Sums, Ties, TimeGrid, TimeScale, Transform, digamma,
 };
 use normal::Called;
 pub(crate) use normal::is_numbered;

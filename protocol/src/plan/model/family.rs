@@ -50,6 +50,47 @@ pub struct Row {
     pub theta: [f64; 2],
 }
 
+/// What many rows add: a column for each of the numbers of a [`Row`].
+#[derive(Debug, Clone)]
+pub struct RowColumns {
+    /// As [`Row::residual`].
+    pub residual: Vec<f64>,
+    /// As [`Row::weight`].
+    pub weight: Vec<f64>,
+    /// As [`Row::log_density`].
+    pub log_density: Vec<f64>,
+    /// As [`Row::deviance`].
+    pub deviance: Vec<f64>,
+    /// As [`Row::pearson`].
+    pub pearson: Vec<f64>,
+    /// As [`Row::theta`]; other families leave it alone.
+    pub theta: [Vec<f64>; 2],
+}
+
+impl RowColumns {
+    /// For so many rows; all of them add nothing.
+    pub fn new(rows: usize) -> Self {
+        let column = || vec![0.0; rows];
+        let (residual, weight, log_density, deviance, pearson) = (column(), column(), column(), column(), column());
+        Self { residual, weight, log_density, deviance, pearson, theta: [column(), column()] }
+    }
+
+    /// The columns of the first rows.
+    pub fn first(&mut self, rows: usize) -> [&mut [f64]; 7] {
+        let [slope, curve] = &mut self.theta;
+        let columns = [
+            &mut self.residual,
+            &mut self.weight,
+            &mut self.log_density,
+            &mut self.deviance,
+            &mut self.pearson,
+            slope,
+            curve,
+        ];
+        columns.map(|column| &mut column[..rows])
+    }
+}
+
 /// No linear predictor is larger.
 const ETA: f64 = 30.0;
 
@@ -102,7 +143,7 @@ impl Family {
                 let square = residual * residual;
                 row(residual, 1.0, 0.0, square, square)
             }
-            Family::Binomial(Link::Logit) => logit(y, eta.clamp(-ETA, ETA)),
+            Family::Binomial(Link::Logit) => logit(y, eta.clamp(-ETA, ETA), small(eta)),
             Family::Binomial(Link::Probit) => {
                 let eta = eta.clamp(-8.0, 8.0);
                 let (p, q) = (normal(eta), normal(-eta));
@@ -129,22 +170,50 @@ impl Family {
             Family::NegativeBinomial => negative_binomial(y, eta.clamp(-ETA, ETA), theta),
         }
     }
+
+    /// What outcomes add at as many linear predictors.
+    pub fn rows(self, y: &[f64], eta: &[f64], theta: f64, rows: &mut RowColumns) {
+        let n = y.len();
+        let (eta, [residual, weight, log_density, deviance, pearson, slope, curve]) = (&eta[..n], rows.first(n));
+        let logit_link = self == Family::Binomial(Link::Logit);
+        if logit_link {
+            // The exponentials first: the rest of it is done for several rows at once.
+            weight.iter_mut().zip(eta).for_each(|(to, eta)| *to = small(*eta));
+        }
+        let counted = self == Family::NegativeBinomial;
+        for i in 0..n {
+            let row = if logit_link {
+                logit(y[i], eta[i].clamp(-ETA, ETA), weight[i])
+            } else {
+                self.row(y[i], eta[i], theta)
+            };
+            (residual[i], weight[i], log_density[i]) = (row.residual, row.weight, row.log_density);
+            (deviance[i], pearson[i]) = (row.deviance, row.pearson);
+            if counted {
+                [slope[i], curve[i]] = row.theta;
+            }
+        }
+    }
 }
 
 fn row(residual: f64, weight: f64, log_density: f64, deviance: f64, pearson: f64) -> Row {
     Row { residual, weight, log_density, deviance, pearson, theta: [0.0; 2] }
 }
 
-/// The commonest by itself: two exponentials and a logarithm fewer than by way of [`binomial`].
+/// e^−|η| ≤ 1, so that nothing overflows.
 #[inline]
-fn logit(y: f64, eta: f64) -> Row {
-    // e^−|η| ≤ 1, so that nothing overflows.
-    let small = (-eta.abs()).exp();
+fn small(eta: f64) -> f64 {
+    (-eta.clamp(-ETA, ETA).abs()).exp()
+}
+
+/// The commonest by itself: two exponentials and a logarithm fewer than by way of [`binomial`].
+#[inline(always)]
+fn logit(y: f64, eta: f64, small: f64) -> Row {
     let (near, far) = (1.0 / (1.0 + small), small / (1.0 + small));
     let p = if eta >= 0.0 { near } else { far };
     let variance = near * far;
     // y η − ln(1 + e^η).
-    let log_density = y * eta - eta.max(0.0) - small.ln_1p();
+    let log_density = y * eta - eta.max(0.0) - ln_1p_of_share(small);
     let residual = y - p;
     row(residual, variance, log_density, -2.0 * log_density, residual * residual / variance)
 }
@@ -208,6 +277,16 @@ fn of_large_theta(y: f64, eta: f64, mu: f64, theta: f64) -> (f64, [f64; 2]) {
     (log_density, [slope, curve])
 }
 
+/// ln(1 + s) of 0 ≤ s ≤ 1 to two units of the last place, without a branch: 2 artanh(s / (2 + s)), by its series.
+#[inline(always)]
+fn ln_1p_of_share(s: f64) -> f64 {
+    const TERMS: usize = 16;
+    let z = s / (2.0 + s);
+    let square = z * z;
+    let series = (0..TERMS).rev().fold(1.0 / (2 * TERMS + 1) as f64, |sum, n| sum * square + 1.0 / (2 * n + 1) as f64);
+    2.0 * z * series
+}
+
 /// ln(1 + d) − d.
 fn ln_1p_less(d: f64) -> f64 {
     if d.abs() > 0.01 {
@@ -261,6 +340,38 @@ fn trigamma_series(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_logarithm_by_its_series_is_that_of_the_library() {
+        for s in (0..=10_000).map(|i| f64::from(i) / 10_000.0).chain([1e-300, 1e-20, 1e-9]) {
+            let (found, library) = (ln_1p_of_share(s), s.ln_1p());
+            assert!((found - library).abs() <= 5e-16 * library, "{s}: {found} {library}");
+        }
+    }
+
+    #[test]
+    fn many_rows_add_what_each_adds() {
+        let families = [
+            Family::Gaussian,
+            Family::Binomial(Link::Logit),
+            Family::Binomial(Link::Probit),
+            Family::Poisson,
+            Family::NegativeBinomial,
+        ];
+        let eta: Vec<f64> = (0..77).map(|i| f64::from(i) - 38.0).collect();
+        let y: Vec<f64> = (0..77).map(|i| f64::from(i % 2)).collect();
+        for family in families {
+            let mut rows = RowColumns::new(100);
+            family.rows(&y, &eta, 2.5, &mut rows);
+            for i in 0..77 {
+                let theta = [rows.theta[0][i], rows.theta[1][i]];
+                let (residual, weight, log_density) = (rows.residual[i], rows.weight[i], rows.log_density[i]);
+                let found =
+                    Row { residual, weight, log_density, deviance: rows.deviance[i], pearson: rows.pearson[i], theta };
+                assert_eq!(found, family.row(y[i], eta[i], 2.5), "{family:?} at {}", eta[i]);
+            }
+        }
+    }
 
     #[test]
     fn of_a_large_theta_and_a_small_one_the_formulas_say_the_same() {

@@ -25,7 +25,7 @@ use crate::ids::{ColumnName, SiteId};
 
 pub use cox::{CoxSums, Hazard, RiskSlots, Ties, TimeScale};
 pub use described::{Centroids, Described};
-pub use family::{Family, Link, Row, digamma};
+pub use family::{Family, Link, Row, RowColumns, digamma};
 pub use folds::{Folds, LeftOut};
 pub use grid::{GridSums, SharedGrid, TimeGrid};
 pub(super) use layout::lower;

@@ -1,50 +1,51 @@
-//! Σ w z zᵀ over the rows of a design, a block of rows at a time: products of matrices, which a library makes with what the processor has.
-
-use nalgebra::{DMatrix, DMatrixView};
+//! Σ w z zᵀ over the rows of a design, a block of rows at a time.
 
 use super::design::Cases;
+use super::tile::{self, HIGH, WIDE};
 
 /// Rows that are worked on at once: so that their columns stay in the nearest caches.
 pub const BLOCK: usize = 512;
-/// Rows whose columns are turned into rows at once: what is written stays in the nearest cache until it is whole.
-const TILE: usize = 8;
 
-/// The sums so far. Both triangles: the products are made whole.
+/// The sums so far.
 pub struct Gram {
-    square: DMatrix<f64>,
-    /// The block's columns, each row times its weight; row by row, so that no operand of a product has gaps between the numbers of a column.
+    width: usize,
+    /// Row by row. Above the diagonal is what tiles across it left.
+    square: Vec<f64>,
+    /// The block's columns, each number times its row's weight.
     weighted: Vec<f64>,
 }
 
 impl Gram {
     /// Of nothing, for so many columns.
     pub fn new(width: usize) -> Self {
-        Self { square: DMatrix::zeros(width, width), weighted: vec![0.0; width * BLOCK] }
+        Self { width, square: vec![0.0; width * width], weighted: vec![0.0; width * BLOCK] }
     }
 
     /// Adds the rows from `begin` on, one for each weight, at most a block.
     pub fn add(&mut self, cases: &Cases, begin: usize, weights: &[f64]) {
-        let (width, rows) = (self.square.ncols(), weights.len());
-        if width == 0 || rows == 0 {
-            return;
+        let (width, rows) = (self.width, weights.len());
+        let column = |j: usize| &cases.column(j)[begin..begin + rows];
+        for (j, to) in self.weighted.chunks_exact_mut(BLOCK).enumerate() {
+            to.iter_mut().zip(column(j)).zip(weights).for_each(|((to, z), weight)| *to = weight * z);
         }
-        let tiles = self.weighted.chunks_mut(TILE * width).zip(weights.chunks(TILE));
-        for ((to, weights), from) in tiles.zip((begin..).step_by(TILE)) {
-            for j in 0..width {
-                let column = cases.column(j)[from..from + weights.len()].iter().zip(weights);
-                let weighted = to[j..].iter_mut().step_by(width);
-                weighted.zip(column).for_each(|(to, (z, weight))| *to = weight * z);
+        let weighted = |i: usize| &self.weighted[i * BLOCK..i * BLOCK + rows];
+        for i in (0..width).step_by(HIGH) {
+            for j in (0..(i + HIGH).min(width)).step_by(WIDE) {
+                // Past the last column stands the last one again, and is dropped.
+                let high = std::array::from_fn(|r| weighted((i + r).min(width - 1)));
+                let wide = std::array::from_fn(|c| column((j + c).min(width - 1)));
+                let found = tile::products(high, wide);
+                for (row, found) in self.square[i * width..].chunks_mut(width).zip(found) {
+                    row[j..].iter_mut().zip(found).for_each(|(sum, found)| *sum += found);
+                }
             }
         }
-        let weighted = DMatrixView::from_slice(&self.weighted[..width * rows], width, rows);
-        let columns = DMatrixView::from_slice_with_strides(&cases.x[begin..], rows, width, 1, cases.rows);
-        self.square.gemm(1.0, &weighted, &columns, 1.0);
     }
 
     /// The lower triangle, row by row.
     pub fn lower(&self) -> impl Iterator<Item = f64> + '_ {
-        let square = &self.square;
-        (0..square.ncols()).flat_map(move |i| (0..=i).map(move |j| square[(i, j)]))
+        let rows = self.square.chunks(self.width.max(1)).enumerate();
+        rows.flat_map(|(i, row)| row[..=i].iter().copied())
     }
 }
 

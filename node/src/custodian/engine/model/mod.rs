@@ -21,6 +21,7 @@ mod leverage;
 mod predictions;
 mod selected;
 mod sums;
+mod tile;
 
 use std::borrow::Borrow;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,9 @@
 //! The sums of a step over a design: score, information, deviance. Blocks of rows stay in the nearest cache; parts go to all cores and are added in
 //! their order.
 
-use bocage_protocol::plan::{Family, Model, ModelLayout, Response, Sums};
+use std::ops::Range;
+
+use bocage_protocol::plan::{Family, Model, ModelLayout, Response, RowColumns, Sums};
 
 use super::design::Cases;
 use super::each_part;
@@ -81,11 +83,17 @@ impl Step<'_> {
         let mut added = Added::new(self.values);
         let mut information = Gram::new(self.sums.width);
         let mut squares = self.model.at.robust.then(|| Gram::new(self.sums.width));
-        let mut begin = 0;
-        while begin < cases.rows {
+        let mut rows = RowColumns::new(BLOCK);
+        for begin in (0..cases.rows).step_by(BLOCK) {
             let end = (begin + BLOCK).min(cases.rows);
-            self.block(cases, begin, end, &mut added, &mut information, squares.as_mut());
-            begin = end;
+            self.block(cases, begin..end, &mut rows, &mut added);
+            information.add(cases, begin, &rows.weight[..end - begin]);
+            if let Some(squares) = &mut squares {
+                let residuals = &mut rows.residual[..end - begin];
+                residuals.iter_mut().for_each(|residual| *residual *= *residual);
+                added.weights.add_squares(residuals);
+                squares.add(cases, begin, residuals);
+            }
         }
         added.values[self.sums.information()].iter_mut().zip(information.lower()).for_each(|(to, sum)| *to = sum);
         if let Some(squares) = squares {
@@ -123,54 +131,46 @@ impl Step<'_> {
         parts.iter().map(|cases| of(cases)).fold(0.0, f64::max)
     }
 
-    fn block(
-        &self,
-        cases: &Cases,
-        begin: usize,
-        end: usize,
-        added: &mut Added,
-        information: &mut Gram,
-        squares: Option<&mut Gram>,
-    ) {
-        let rows = end - begin;
-        let column = |j: usize| &cases.x[j * cases.rows + begin..j * cases.rows + end];
+    /// What a block of rows adds, but for the information; `rows` is what each adds.
+    fn block(&self, cases: &Cases, block: Range<usize>, rows: &mut RowColumns, added: &mut Added) {
+        let column = |j: usize| &cases.column(j)[block.clone()];
         let mut eta = [0.0; BLOCK];
-        let eta = &mut eta[..rows];
+        let eta = &mut eta[..block.len()];
         if !cases.offset.is_empty() {
-            eta.copy_from_slice(&cases.offset[begin..end]);
+            eta.copy_from_slice(&cases.offset[block.clone()]);
         }
         let beta = self.beta.iter().copied().chain(self.own);
         for (j, beta) in beta.enumerate().filter(|(_, beta)| *beta != 0.0) {
             eta.iter_mut().zip(column(j)).for_each(|(eta, x)| *eta += beta * x);
         }
-        let (mut residuals, mut weights) = ([0.0; BLOCK], [0.0; BLOCK]);
-        let (residuals, weights) = (&mut residuals[..rows], &mut weights[..rows]);
-        let theta = self.model.at.theta.unwrap_or(1.0);
+        let (y, theta) = (&cases.y[block.clone()], self.model.at.theta.unwrap_or(1.0));
+        self.response.family.rows(y, eta, theta, rows);
+        let mut columns = rows.first(block.len());
         let values = &mut added.values;
-        for i in 0..rows {
-            let (y, count) = (cases.y[begin + i], cases.weight.get(begin + i).copied().unwrap_or(1.0));
-            let row = self.response.family.row(y, eta[i], theta);
-            (residuals[i], weights[i]) = (count * row.residual, count * row.weight);
-            added.weights.add(residuals[i], weights[i]);
-            added.weights.add_squares(count * row.pearson, count * row.deviance);
-            values[Sums::WEIGHT] += count;
-            values[Sums::OUTCOME] += count * y;
-            values[Sums::LOG_DENSITY] += count * row.log_density;
-            values[Sums::DEVIANCE] += count * row.deviance;
-            values[Sums::PEARSON] += count * row.pearson;
-            values[Sums::THETA[0]] += count * row.theta[0];
-            values[Sums::THETA[1]] += count * row.theta[1];
-        }
-        for (j, at) in self.sums.score().enumerate() {
-            values[at] += dot(column(j), residuals);
-        }
-        information.add(cases, begin, weights);
-        if let Some(squares) = squares {
-            for residual in residuals.iter_mut() {
-                *residual *= *residual;
-                added.weights.add_square(*residual);
+        if cases.weight.is_empty() {
+            values[Sums::WEIGHT] += y.len() as f64;
+            values[Sums::OUTCOME] += sum(y);
+        } else {
+            let counts = &cases.weight[block.clone()];
+            for column in &mut columns {
+                column.iter_mut().zip(counts).for_each(|(x, count)| *x *= count);
             }
-            squares.add(cases, begin, residuals);
+            values[Sums::WEIGHT] += sum(counts);
+            values[Sums::OUTCOME] += dot(counts, y);
+        }
+        let [residual, weight, log_density, deviance, pearson, slope, curve] = columns;
+        added.weights.add_all(residual, weight);
+        added.weights.add_fit(pearson, deviance);
+        let sums = [
+            (Sums::LOG_DENSITY, log_density),
+            (Sums::DEVIANCE, deviance),
+            (Sums::PEARSON, pearson),
+            (Sums::THETA[0], slope),
+            (Sums::THETA[1], curve),
+        ];
+        sums.into_iter().for_each(|(at, column)| values[at] += sum(column));
+        for (j, at) in self.sums.score().enumerate() {
+            values[at] += dot(column(j), residual);
         }
     }
 }
@@ -187,4 +187,15 @@ pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     }
     let [a, b, c, d, e, f, g, h] = sums;
     ((a + e) + (b + f)) + ((c + g) + (d + h)) + rest
+}
+
+/// Σ a, in the same order.
+fn sum(a: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (whole, rest) = a.as_chunks::<8>();
+    for a in whole {
+        (0..8).for_each(|i| sums[i] += a[i]);
+    }
+    let [a, b, c, d, e, f, g, h] = sums;
+    ((a + e) + (b + f)) + ((c + g) + (d + h)) + rest.iter().sum::<f64>()
 }

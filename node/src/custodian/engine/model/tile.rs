@@ -64,22 +64,35 @@ mod avx2 {
 
     use super::{HIGH, LANES, Lanes, WIDE};
 
-    /// As [`super::plain`]; the compiler by itself finds other groups than these.
+    /// As [`super::plain`]; the compiler by itself finds other groups than these. No closure that uses AVX2 would become a part of a function that is not
+    /// known to: so there is none.
     #[target_feature(enable = "avx2")]
     pub fn lanes(whole: usize, left: [&[[f64; LANES]]; HIGH], right: [&[[f64; LANES]]; WIDE]) -> Lanes {
-        let (left, right) = (left.map(|column| &column[..whole]), right.map(|column| &column[..whole]));
-        let four = |[p, q, s, t]: [f64; LANES]| _mm256_setr_pd(p, q, s, t);
+        let left = [&left[0][..whole], &left[1][..whole], &left[2][..whole], &left[3][..whole]];
+        let right = [&right[0][..whole], &right[1][..whole]];
         let mut sums = [[_mm256_setzero_pd(); WIDE]; HIGH];
         for at in 0..whole {
-            let right = right.map(|column| four(column[at]));
+            let mut numbers = [_mm256_setzero_pd(); WIDE];
+            for (numbers, right) in numbers.iter_mut().zip(right) {
+                *numbers = four(right[at]);
+            }
             for (row, left) in sums.iter_mut().zip(left) {
                 let left = four(left[at]);
-                for (sum, right) in row.iter_mut().zip(right) {
+                for (sum, right) in row.iter_mut().zip(numbers) {
                     *sum = _mm256_add_pd(*sum, _mm256_mul_pd(left, right));
                 }
             }
         }
-        sums.map(|row| row.map(|lanes| apart(lanes)))
+        let mut found = Lanes::default();
+        for (found, sum) in found.iter_mut().flatten().zip(sums.into_iter().flatten()) {
+            *found = apart(sum);
+        }
+        found
+    }
+
+    #[target_feature(enable = "avx2")]
+    fn four([p, q, s, t]: [f64; LANES]) -> __m256d {
+        _mm256_setr_pd(p, q, s, t)
     }
 
     #[target_feature(enable = "avx2")]

@@ -123,3 +123,6 @@ impl SurvivalDriver {
         group.silent.iter().map(note).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

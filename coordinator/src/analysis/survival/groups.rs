@@ -11,6 +11,7 @@ use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::{BinRelease, LinesRelease};
 
 use super::super::pool::{off_of, plus};
+use crate::api::types::Coverage;
 
 /// A site and what it released.
 pub(super) type SiteLines<'a> = (&'a SiteId, &'a LinesRelease);
@@ -35,6 +36,8 @@ pub(super) struct Group<'a> {
     pub counted: Vec<&'a SiteId>,
     /// Those that answered and do not, with their thresholds.
     pub silent: Vec<(&'a SiteId, u32)>,
+    /// Of how many its numbers are, where a site that answered is not counted.
+    pub covered: Option<Coverage>,
     /// The event, and those that compete with it.
     pub events: Vec<Line>,
     /// Who has no event: at the last edge, who is event-free at the grid's end.
@@ -105,7 +108,7 @@ impl<'a> Group<'a> {
         let events = of.split_off(2);
         let mut others = of.into_iter();
         let none = || Line { least: vec![0; spec.grid.len() + 1], most: vec![None; spec.grid.len() + 1] };
-        Group {
+        let mut group = Group {
             labels,
             missing,
             unknown: others.next().unwrap_or_else(none),
@@ -114,12 +117,21 @@ impl<'a> Group<'a> {
             counted: counted.iter().map(|(site, _)| *site).collect(),
             // Of numbers that are held back there is a note already.
             silent: silent.iter().filter(|(_, of)| !of.held_back).map(|(site, of)| (*site, of.threshold)).collect(),
-        }
+            covered: None,
+        };
+        group.covered = (!silent.is_empty()).then(|| group.of_some_sites());
+        group
     }
 
     /// Everybody who has not left, at each edge.
     pub(super) fn at_risk(&self) -> Line {
         Line::sum(self.events.iter().chain([&self.free]), self.free.least.len())
+    }
+
+    fn of_some_sites(&self) -> Coverage {
+        let at_risk = self.at_risk();
+        let n = at_risk.least[0];
+        Coverage { off: at_risk.most[0].map_or(0, |most| most - n), ..Coverage::of_some_sites(n) }
     }
 }
 

@@ -114,6 +114,19 @@ fn robust_standard_errors_are_of_patients_scores() {
 }
 
 #[test]
+fn where_no_two_leave_at_one_time_robust_errors_are_those_of_lifelines() {
+    let apart = lung2().into_iter().enumerate().map(|(i, (site, mut row))| {
+        let time = row["time"].parse::<f64>().expect("a time") + i as f64 / 1000.0;
+        row.insert("time".to_owned(), time.to_string());
+        (site, row)
+    });
+    let apart: Rows = apart.collect();
+    let formula = "formula = \"surv(time, status = 1) ~ age + sex\", standard_errors = \"robust\"";
+    equal(&run(&data::dealt(LUNG2, &apart, 1), formula), "lung2, apart", &TWO, "robust");
+    equal(&run(&data::by_site(LUNG2, &apart), formula), "lung2, apart, sites", &TWO, "robust");
+}
+
+#[test]
 fn every_site_has_a_baseline_of_its_own() {
     let federation = data::by_site(LUNG2, &lung2());
     let formula = "formula = \"surv(time, status = 1) ~ age + sex\"";

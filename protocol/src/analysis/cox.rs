@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::survival::least_problem;
 use super::{Named, Pooling, RoundState, Term};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
@@ -22,6 +23,9 @@ pub struct CoxSpec {
     /// Patients of whom is said how long they go without the event, at most [`limits::COX_PATTERNS`]. A node never looks at them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patterns: Vec<Pattern>,
+    /// Along a grid: a site that keeps fewer of its intervals is left out. A node never looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_intervals: Option<u32>,
     /// Where every site is fitted by itself: how their estimates are put together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub two_stage: Option<Pooling>,
@@ -68,6 +72,15 @@ impl CoxSpec {
         std::iter::once(self.formula.as_str()).chain(terms).chain(labels).chain(patterns).collect()
     }
 
+    /// What is wrong with the fewest intervals that a site may keep, if anything.
+    pub fn least_problem(&self) -> Option<String> {
+        let least = self.least_intervals?;
+        match &self.hazard.grid {
+            Some(grid) => least_problem(least, grid.ends.len()),
+            None => Some("`least_intervals` is of a grid, and there is none".to_owned()),
+        }
+    }
+
     /// Where the fit begins.
     pub fn start(&self) -> Position {
         Position::of_hazards(self.columns().count())
@@ -103,6 +116,9 @@ impl CoxSpec {
             let message =
                 format!("at most {} patients, each with a value for all terms, are in `at`", limits::COX_PATTERNS);
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
+        }
+        if let Some(problem) = self.least_problem() {
+            return Err(PublicError::new(ErrorCode::StudyInvalid, problem));
         }
         let more = hazard.grid.is_some() || hazard.proportionality.is_some() || !self.patterns.is_empty();
         if self.two_stage.is_some() && more {

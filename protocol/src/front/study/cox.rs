@@ -1,4 +1,4 @@
-//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, enter_until, at, two_stage }`: proportional hazards.
+//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, enter_until, least_intervals, at, two_stage }`: proportional hazards.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,7 @@ pub(super) struct RawCox {
     every: Option<f64>,
     until: Option<f64>,
     enter_until: Option<f64>,
+    least_intervals: Option<u32>,
     two_stage: Option<String>,
     #[serde(default)]
     at: Vec<BTreeMap<String, Given>>,
@@ -105,7 +106,15 @@ impl Binding<'_> {
             return self.refuse(&place("two_stage"), problem.hint("leave one of them out"));
         }
         let (formula, terms) = (label(&raw.formula), side.terms);
-        Some(Spec::Cox(CoxSpec { formula, hazard, terms, confidence, patterns, two_stage }))
+        let least_intervals = raw.least_intervals;
+        let spec = CoxSpec { formula, hazard, terms, confidence, patterns, least_intervals, two_stage };
+        match spec.least_problem() {
+            Some(problem) => {
+                let hint = "e.g. every = 50, until = 1000, least_intervals = 5";
+                self.refuse(&place("least_intervals"), TypeProblem::new(problem).hint(hint))
+            }
+            None => Some(Spec::Cox(spec)),
+        }
     }
 
     /// `surv(time, event)`, or `surv(start, stop, event)`.
@@ -187,6 +196,11 @@ mod tests {
             ("formula = 'surv(chol, disease) ~ age + site'", "cox.formula: every site has a baseline"),
             ("formula = 'surv(chol, disease) ~ age - 1'", "cox.formula: a Cox model has terms, and no intercept"),
             ("formula = 'surv(chol, disease) ~ 1'", "cox.formula: a Cox model has terms"),
+            ("formula = 'surv(chol, disease) ~ age', least_intervals = 2", "cox.least_intervals: `least_intervals` is of a grid"),
+            (
+                "formula = 'surv(chol, disease) ~ age', grid = [200, 600], least_intervals = 3",
+                "cox.least_intervals: a site keeps from 1 to all 2 intervals",
+            ),
             ("formula = 'surv(chol, disease) ~ age', confidence = 1.0", "cox.confidence: confidence is from 0.5"),
             ("formula = 'surv(chol, disease) ~ age', strata = ['chol']", "cox.strata[0]: "),
         ] {

@@ -136,6 +136,29 @@ fn every_site_has_a_baseline_of_its_own() {
 }
 
 #[test]
+fn a_contrast_is_what_another_reference_would_have_as_its_coefficient() {
+    let formula = |sex: &str| format!("formula = \"surv(time, status = 1) ~ age * {sex}\"");
+    let women = formula("C(sex, ref = '1')");
+    for more in ["", ", standard_errors = \"robust\"", ", every = 50, until = 1000, confidence = 0.9"] {
+        let contrasts = "contrasts = { women = \"age + age:sex[1]\", both = [\"age\", \"age:sex[1]\"] }";
+        let federation = data::by_site(LUNG2, &lung2());
+        let asked = run(&federation, &format!("{}{more}, {contrasts}", formula("sex")));
+        let other = run(&federation, &format!("{women}{more}"));
+        for name in ["estimate", "standard error", "statistic", "p", "from", "to", "hazard ratio"] {
+            let (found, wanted) =
+                (number(block(&asked, "contrasts"), "women", name), number(&other.block, "age", name));
+            assert!((found - wanted).abs() <= 1e-8 * wanted.abs().max(1e-3), "{more}, {name}: {found} and {wanted}");
+        }
+        // Both slopes being 0 is said in either way.
+        let of = "contrasts = { both = [\"age\", \"age:C(sex, ref = '1')[0]\"] }";
+        let other = run(&federation, &format!("{women}{more}, {of}"));
+        let statistic = |of: &AnalysisResult| number(block(of, "tests of contrasts"), "both", "statistic");
+        let (found, wanted) = (statistic(&asked), statistic(&other));
+        assert!(found > 0.0 && (found - wanted).abs() <= 1e-8 * wanted, "{more}: {found} and {wanted}");
+    }
+}
+
+#[test]
 fn a_stratum_by_a_key_is_as_good_as_a_site() {
     let options = "formula = \"surv(time, status = 1) ~ age + sex\", strata = [\"hospital\"]";
     equal(&pooled(options), "lung2, sites", &TWO, "errors");

@@ -323,5 +323,6 @@ pub(in crate::analysis) fn values(spec: &CoxSpec, strata: usize, sites: usize) -
         return super::two_stage::values(terms, sites);
     }
     let slots = spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len()) * strata;
-    terms * (COLUMNS.len() + 12 + terms) + 200 + 2 * sites + slots * (6 + 7 * spec.patterns.len())
+    let asked = (COLUMNS.len() + 3) * spec.contrasts.len();
+    terms * (COLUMNS.len() + 12 + terms) + asked + 200 + 2 * sites + slots * (6 + 7 * spec.patterns.len())
 }

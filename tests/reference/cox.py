@@ -5,8 +5,9 @@
 
 Estimates, standard errors and log-likelihoods are statsmodels' (PHReg), at an optimum that Newton's method has polished with its own score and
 hessian. The test of proportionality takes score and hessian of PHReg on follow-up that is split at every event, where the covariates times the clock
-are covariates as well. Patients' scores are statsmodels' with Breslow's ties; with Efron's, those of Therneau and Grambsch (2000), summed here event by
-event over everybody at risk. Along a grid, times are rounded to the ends of their intervals before anything else; the baseline is Breslow's, held
+are covariates as well. Patients' scores are statsmodels' with Breslow's ties; with Efron's, those of Therneau and Grambsch (2000, §4.6, as R's
+survival), summed here event by event over everybody at risk, and held against the six patients of that book's appendix E. Where no two times are
+alike robust errors are lifelines' own; along ties lifelines takes one row after the other, so that its errors change with the order of the rows. Along a grid, times are rounded to the ends of their intervals before anything else; the baseline is Breslow's, held
 against lifelines'. Concordance counts every pair. Estimates are held against lifelines' once more.
 """
 
@@ -60,6 +61,39 @@ def scores(frame, columns, beta, ties, strata, start):
                 own -= (held / held.sum())[:, None] * (x - mean)
         rows.append(own)
     return np.vstack(rows)
+
+
+def book():
+    """Data set 1 of Therneau and Grambsch (2000), appendix E, with Efron's ties: scores in closed form, and the estimate."""
+    frame = pd.DataFrame({"time": [1, 1, 6, 6, 8, 9], "event": [True, False, True, True, False, True], "x": [1, 1, 1, 0, 0, 0]})
+    assert abs(polished(model(frame, ["x"], "efron"), np.zeros(1))[0] - 1.676857) < 5e-7
+    for r in [1.0, 2.0, np.exp(1.676857)]:
+        a, b, c = r + 1, r + 3, r + 5
+        last = 2 * r * (177 + r * (282 + r * (182 + r * (50 + 5 * r)))) / (3 * (a * b * c) ** 2)
+        third = (675 + r * (1305 + r * (756 + r * (-4 + r * (-79 - 13 * r))))) / (3 * (a * b * c) ** 2)
+        fourth = r * (1 / (3 * a**2) - a / (2 * b**2) - b / (2 * c**2))
+        wanted = [(2 * r + 3) / (3 * a**2), -r / (3 * a**2), third, fourth, last, last]
+        own = scores(frame, ["x"], np.array([np.log(r)]), "efron", None, None)
+        assert np.allclose(own.ravel(), wanted, rtol=1e-12), "the book has other scores"
+
+
+def of_lifelines(frame, columns, strata=None):
+    """Robust errors as lifelines has them."""
+    names = columns + ["time", "event"] + ([strata] if strata else [])
+    fitted = CoxPHFitter().fit(
+        frame[names], "time", "event", strata=[strata] if strata else None, robust=True, fit_options={"precision": 1e-12}
+    )
+    return fitted.standard_errors_[columns].to_numpy()
+
+
+def apart(frame, columns, strata=None):
+    """The same patients, no two of whom leave at one time: with lifelines' robust errors."""
+    tied = [of_lifelines(rows, columns, strata) for rows in [frame, frame.iloc[::-1]]]
+    assert np.abs(tied[0] / tied[1] - 1).max() > 1e-5, "lifelines has come to know ties: hold the others against it as well"
+    frame = frame.assign(time=frame.time + np.arange(len(frame)) / 1000)
+    answer, theirs = told(frame, columns, strata=strata), of_lifelines(frame, columns, strata)
+    assert np.allclose(list(answer["robust"].values()), theirs, rtol=1e-9), "lifelines' robust errors are others"
+    return {**answer, "robust": dict(zip(columns, theirs))}
 
 
 def concordance(frame, columns, beta, strata, start):
@@ -230,7 +264,10 @@ def main(pda, survival):
         "lung2, sites, breslow": told(lung, two, ties="breslow", strata="site"),
         "lung2, late": told(lung, two, start="late", clock=log),
         "lung2, by sex": told(lung, ["age"], strata="sex"),
+        "lung2, apart": apart(lung, two),
+        "lung2, apart, sites": apart(lung, two, strata="site"),
     }
+    book()
     months, patterns = np.arange(50, 1001, 50), [[60, 0], [72, 1]]
     answers["lung2, grid"] = along(lung, two, months, patterns)
     answers["lung2, grid, breslow"] = along(lung, two, months, patterns, ties="breslow", clock=log)

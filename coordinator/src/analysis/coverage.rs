@@ -5,6 +5,11 @@ use std::ops::Range;
 use crate::api::types::{Block, Coverage, Interval, Value};
 
 impl Coverage {
+    /// Of so many at the sites that show it, which are not all: how many the others have is not known.
+    pub(super) fn of_some_sites(n: u64) -> Self {
+        Self { row: 0, column: 0, n, of: Interval(n, None), off: 0 }
+    }
+
     /// Of two groups together.
     pub(super) fn and(&self, other: &Self) -> Self {
         let most = self.of.1.zip(other.of.1).map(|(one, other)| one + other);
@@ -26,5 +31,18 @@ impl Block {
         let published = |column: &usize| self.rows.get(row).and_then(|of| of.get(*column)).is_some_and(is_number);
         let covered = columns.filter(published).map(|column| Coverage { row, column, ..by.clone() });
         self.coverage.extend(covered.collect::<Vec<_>>());
+    }
+}
+
+#[cfg(test)]
+impl Block {
+    /// The numbers, from a column on, that do not say that they stand for part of their rows.
+    pub(super) fn unmarked(&self, from: usize) -> Vec<(usize, usize)> {
+        let partly = |at: &(usize, usize)| {
+            self.coverage_of(at.0, at.1).is_some_and(|covered| covered.of != Interval(covered.n, Some(covered.n)))
+        };
+        let is_number = |at: &(usize, usize)| matches!(self.rows[at.0][at.1], Value::Count(_) | Value::Number(_));
+        let all = (0..self.rows.len()).flat_map(|row| (from..self.columns.len()).map(move |column| (row, column)));
+        all.filter(is_number).filter(|at| !partly(at)).collect()
     }
 }

@@ -17,7 +17,7 @@ use super::estimates::Statistics;
 use super::pool::off_of;
 use super::survival::{Line, along};
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
-use crate::api::types::{AnalysisResult, Block, Coverage, HiddenReason, Interval, NamedBlock, Value};
+use crate::api::types::{AnalysisResult, Block, Coverage, HiddenReason, NamedBlock, Value};
 
 /// The headings of the answer.
 pub(super) const COLUMNS: [&str; 6] = ["measure", "value", "from", "to", "least", "most"];
@@ -108,16 +108,17 @@ impl RocDriver {
         let of = |number: fn(&Area) -> f64| told.as_ref().map(number);
         let numbers = [of(|a| a.value), of(|a| a.from), of(|a| a.to), of(|a| a.least), of(|a| a.most)];
         block.row(&["area under the curve"], &numbers, reason);
-        // How many the others have is not known.
-        let n = open.iter().map(|line| line.least[0]).sum();
-        let covered = Coverage { row: 0, column: 0, n, of: Interval(n, None), off: 0 };
-        block.covered(Some(&covered).filter(|_| !silent.is_empty()));
+        let covered = Coverage::of_some_sites(open.iter().map(|line| line.least[0]).sum());
+        let covered = Some(&covered).filter(|_| !silent.is_empty());
+        block.covered(covered);
         let mut result = self.setting.result(block.block(), notes);
         let curve = if enough { self.curve(&lines) } else { Block::default() };
-        result.also = vec![
-            NamedBlock { title: "patients".into(), block: patients(&lines, enough) },
-            NamedBlock { title: "curve".into(), block: curve },
-        ];
+        result.also = [("patients", patients(&lines, enough)), ("curve", curve)]
+            .map(|(title, block)| NamedBlock { title: title.to_owned(), block })
+            .to_vec();
+        for NamedBlock { block, .. } in &mut result.also {
+            (0..block.rows.len()).for_each(|row| block.cover(row, 1..block.columns.len(), covered));
+        }
         result.also.retain(|named| !named.block.rows.is_empty());
         result
     }
@@ -225,6 +226,7 @@ mod tests {
     use bocage_protocol::release::{BinRelease, Count};
 
     use super::*;
+    use crate::api::types::Interval;
 
     fn line(counts: &[u64]) -> Line {
         let least: Vec<u64> = (0..counts.len()).map(|at| counts[at..].iter().sum()).collect();
@@ -278,10 +280,19 @@ mod tests {
         let published = |last: &LinesRelease| {
             let of = [&shows, &shows, last];
             let answers = sites.iter().zip(of).map(|(site, of)| SiteAnswer { site, answer: Answer::Lines(of) });
-            RocDriver::of(setting.clone(), &spec).publish(&answers.collect::<Vec<_>>()).block
+            RocDriver::of(setting.clone(), &spec).publish(&answers.collect::<Vec<_>>())
         };
-        assert_eq!(published(&shows).coverage, []);
-        let block = published(&hides);
+        let all = published(&shows);
+        assert!(
+            std::iter::once(&all.block).chain(all.also.iter().map(|of| &of.block)).all(|of| of.coverage.is_empty())
+        );
+        let some = published(&hides);
+        assert_eq!(some.also.iter().map(|of| of.title.as_str()).collect::<Vec<_>>(), ["patients", "curve"]);
+        assert!(
+            some.also.iter().all(|of| of.block.unmarked(1).is_empty() && !of.block.coverage.is_empty()),
+            "{some:?}"
+        );
+        let block = some.block;
         assert!(matches!(block.rows[0][1], Value::Number(_)), "{block:?}");
         assert!(block.coverage.len() == 5 && block.coverage.iter().all(|c| (c.n, c.of) == (244, Interval(244, None))));
     }

@@ -18,7 +18,7 @@ use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use self::blocks::Writer;
 use self::curve::exact_edges;
-use self::groups::{Group, SiteLines};
+use self::groups::{Group, SiteLines, Uncounted};
 use super::{Answer, Setting, SiteAnswer, notes, sorted};
 use crate::api::types::AnalysisResult;
 
@@ -117,9 +117,18 @@ impl SurvivalDriver {
     fn left_out(&self, group: &Group<'_>) -> Vec<String> {
         let of = self.of(group);
         let events = if self.spec.competing.is_empty() { "an event" } else { "one of the events" };
-        let note = |(site, k): &(_, u32)| {
-            format!("{site} is not in the curve{of}: fewer than {k} patients there have {events}")
+        let note = |(site, why): &(_, Uncounted)| match why {
+            Uncounted::Few(k) => format!("{site} is not in the curve{of}: fewer than {k} patients there have {events}"),
+            Uncounted::Keeps(kept) => {
+                let (all, least) = (self.spec.grid.len(), self.spec.least_intervals.unwrap_or_default());
+                format!(
+                    "{site} is not in the curve{of}: it keeps {kept} of {all} intervals, and `least_intervals` is {least}"
+                )
+            }
         };
         group.silent.iter().map(note).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -349,7 +349,7 @@ pub struct Coverage {
     pub n: u64,
     /// Rows in the cell, at all sites that answered.
     pub of: Interval,
-    /// How far each of these can be from the true number, where sites round.
+    /// How far each of these can be from the true number, where sites round; of a curve also where they hide who has no event.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub off: u64,
 }

@@ -108,21 +108,49 @@ fn coverage_text(block: &Block, keys: usize) -> String {
     out
 }
 
-/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table that somebody is left out of.
+/// Values that stand for as many rows, of as many, in rows of a table that follow each other.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Covered {
+    first: usize,
+    last: usize,
+    n: u64,
+    of: (u64, Option<u64>),
+    columns: BTreeSet<usize>,
+}
+
+/// `male, [50, 60): mean(chol), sd(chol) cover 224 of 303 rows`, one line for each row of the table that somebody is left out of; those that follow
+/// each other and say the same have one.
 pub(super) fn coverage_lines(block: &Block, keys: usize) -> Vec<String> {
-    let mut lines: BTreeMap<(usize, u64, u64, Option<u64>), Vec<&str>> = BTreeMap::new();
-    for c in partly(block) {
-        let heading = block.columns.get(c.column).map_or("?", String::as_str);
-        lines.entry((c.row, c.n, c.of.0, c.of.1)).or_default().push(heading);
+    let mut all: Vec<&Coverage> = partly(block).collect();
+    all.sort_by_key(|c| (c.n, c.of.0, c.of.1, c.row));
+    let mut lines: Vec<Covered> = Vec::new();
+    for c in all {
+        let (n, of) = (c.n, (c.of.0, c.of.1));
+        match lines.last_mut().filter(|line| (line.n, line.of) == (n, of) && line.last + 1 >= c.row) {
+            Some(line) => {
+                line.last = c.row;
+                line.columns.insert(c.column);
+            }
+            None => lines.push(Covered { first: c.row, last: c.row, n, of, columns: BTreeSet::from([c.column]) }),
+        }
     }
-    let line = |((row, n, lo, hi), columns): ((usize, u64, u64, Option<u64>), Vec<&str>)| {
+    lines.sort();
+    let line = |Covered { first, last, n, of: (lo, hi), columns }: Covered| {
         let of = match hi {
             Some(hi) if hi == lo => lo.to_string(),
             Some(hi) => format!("{lo} to {hi}"),
             None => format!("at least {lo}"),
         };
         let verb = if columns.len() == 1 { "covers" } else { "cover" };
-        format!("{}{} {verb} {n} of {of} rows", row_name(block, row, keys), columns.join(", "))
+        let headings: Vec<&str> =
+            columns.into_iter().map(|column| block.columns.get(column).map_or("?", String::as_str)).collect();
+        let names = [first, last].map(|row| row_name(block, row, keys));
+        let name = match names {
+            [first, last] if first == last => first,
+            [first, last] => format!("{first} to {last}"),
+        };
+        let name = if name.is_empty() { name } else { format!("{name}: ") };
+        format!("{name}{} {verb} {n} of {of} rows", headings.join(", "))
     };
     lines.into_iter().map(line).collect()
 }
@@ -130,7 +158,7 @@ pub(super) fn coverage_lines(block: &Block, keys: usize) -> Vec<String> {
 fn row_name(block: &Block, row: usize, keys: usize) -> String {
     let labels: Vec<String> =
         block.rows.get(row).map_or(&[][..], |r| &r[..keys.min(r.len())]).iter().map(exact).collect();
-    if labels.is_empty() { String::new() } else { format!("{}: ", labels.join(", ")) }
+    labels.join(", ")
 }
 
 /// A block as CSV. A column with a hidden count, or a value that follows from rounded ones, is followed by `COLUMN_lo` and `COLUMN_hi`, one with a value that stands for part of its rows by
@@ -259,6 +287,25 @@ male,>= 50,303,,,0.3333333333333333,200,303,303
         assert!(text.contains("[121, 129]  240.25 [239.5, 241]") && !text.contains("hidden"), "{text}");
         assert!(text.contains("1 not exact: sites round their counts\n"), "{text}");
         assert!(block_csv(&block).contains("female,< 50,,121,129,240.25,239.5,241,"), "{}", block_csv(&block));
+    }
+
+    #[test]
+    fn rows_that_follow_each_other_and_stand_for_as_many_have_one_line() {
+        let text = |t: &str| Value::Text(t.into());
+        let row = |sex: &str, to: &str| vec![text(sex), text(to), Value::Number(0.5), Value::Number(0.25)];
+        let of = |row: usize, column: usize, n: u64| Coverage { row, column, n, of: Interval(n, None), off: 0 };
+        let block = Block {
+            columns: ["sex", "interval", "survival", "lower"].map(String::from).to_vec(),
+            rows: vec![row("f", "[0,1)"), row("f", "[1,2)"), row("f", "[2,3)"), row("m", "[0,1)"), row("m", "[1,2)")],
+            coverage: vec![of(0, 2, 90), of(0, 3, 90), of(1, 3, 90), of(2, 2, 90), of(3, 2, 80), of(4, 2, 90)],
+            ..Block::default()
+        };
+        let wanted = [
+            "f, [0,1) to f, [2,3): survival, lower cover 90 of at least 90 rows",
+            "m, [0,1): survival covers 80 of at least 80 rows",
+            "m, [1,2): survival covers 90 of at least 90 rows",
+        ];
+        assert_eq!(coverage_lines(&block, 2), wanted);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Named, Pooling, RoundState, Term};
+use super::survival::least_problem;
+use super::{Contrast, Named, Pooling, RoundState, Term};
 use crate::error::{ErrorCode, PublicError};
 use crate::limits;
 use crate::plan::{Explains, Expr, Factor, Hazard, Measure, Model, Plan, Position, Query, Spline, Statistic};
@@ -22,6 +23,12 @@ pub struct CoxSpec {
     /// Patients of whom is said how long they go without the event, at most [`limits::COX_PATTERNS`]. A node never looks at them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub patterns: Vec<Pattern>,
+    /// Combinations of coefficients. A node never looks at them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contrasts: Vec<Contrast>,
+    /// Along a grid: a site that keeps fewer of its intervals is left out. A node never looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_intervals: Option<u32>,
     /// Where every site is fitted by itself: how their estimates are put together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub two_stage: Option<Pooling>,
@@ -65,7 +72,17 @@ impl CoxSpec {
         let labels = self.columns().map(|column| column.label.as_str());
         let patterns = self.patterns.iter().map(|pattern| pattern.label.as_str());
         let terms = self.terms.iter().map(|term| term.label.as_str());
-        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).chain(patterns).collect()
+        let contrasts = self.contrasts.iter().map(|contrast| contrast.label.as_str());
+        std::iter::once(self.formula.as_str()).chain(terms).chain(labels).chain(patterns).chain(contrasts).collect()
+    }
+
+    /// What is wrong with the fewest intervals that a site may keep, if anything.
+    pub fn least_problem(&self) -> Option<String> {
+        let least = self.least_intervals?;
+        match &self.hazard.grid {
+            Some(grid) => least_problem(least, grid.ends.len()),
+            None => Some("`least_intervals` is of a grid, and there is none".to_owned()),
+        }
     }
 
     /// Where the fit begins.
@@ -104,9 +121,20 @@ impl CoxSpec {
                 format!("at most {} patients, each with a value for all terms, are in `at`", limits::COX_PATTERNS);
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         }
-        let more = hazard.grid.is_some() || hazard.proportionality.is_some() || !self.patterns.is_empty();
+        if let Some(problem) = self.least_problem() {
+            return Err(PublicError::new(ErrorCode::StudyInvalid, problem));
+        }
+        let width = self.columns().count();
+        let fits = |contrast: &Contrast| contrast.fits(width, false);
+        if self.contrasts.len() > limits::MODEL_COLUMNS || !self.contrasts.iter().all(fits) {
+            return Err(PublicError::new(ErrorCode::StudyInvalid, "contrasts are combinations of the model's columns"));
+        }
+        let more = !self.contrasts.is_empty()
+            || hazard.grid.is_some()
+            || hazard.proportionality.is_some()
+            || !self.patterns.is_empty();
         if self.two_stage.is_some() && more {
-            let message = "a Cox model in two stages is that of each site by itself, without grid, patterns and test of proportionality";
+            let message = "a Cox model in two stages is that of each site by itself, without grid, patterns, contrasts and test of proportionality";
             return Err(PublicError::new(ErrorCode::StudyInvalid, message));
         }
         let columns = self.columns().map(|column| column.of.clone()).collect();

@@ -31,6 +31,15 @@ pub struct SurvivalSpec {
     pub confidence: f64,
     /// How those of a curve are made.
     pub band: Band,
+    /// A site that keeps fewer intervals of a group is left out of its curve. A node never looks at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub least_intervals: Option<u32>,
+}
+
+/// What is wrong with the fewest intervals that a site may keep of so many, if anything.
+pub(super) fn least_problem(least: u32, intervals: usize) -> Option<String> {
+    let problem = format!("a site keeps from 1 to all {intervals} intervals of the grid");
+    (!(1..=intervals).contains(&(least as usize))).then_some(problem)
 }
 
 /// The scale on which a confidence interval of a curve is symmetric.
@@ -89,6 +98,9 @@ impl SurvivalSpec {
         }
         if self.competing.len() > limits::COMPETING {
             return Some(("competing", format!("at most {} competing events", limits::COMPETING)));
+        }
+        if let Some(problem) = self.least_intervals.and_then(|least| least_problem(least, self.grid.len())) {
+            return Some(("least_intervals", problem));
         }
         let confidence = level_problem(self.confidence).map(|problem| ("confidence", problem));
         confidence.or_else(|| QuantilesSpec::problem_of(&self.at).map(|problem| ("at", problem)))

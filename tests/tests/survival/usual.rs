@@ -104,7 +104,11 @@ fn a_group_s_curve_is_of_the_sites_where_k_of_it_die_and_the_others_are_named() 
         [(0, &["site1", "site2", "site3", "site4", "site5"][..]), (1, &["site1", "site2", "site3", "site4"])]
     {
         assert_eq!(showing(&patients, part, &ends), wanted, "{part}");
-        is_curve_of(&result, &part.to_string(), &at(&patients, Some(part), wanted), &ends);
+        let own = at(&patients, Some(part), wanted);
+        is_curve_of(&result, &part.to_string(), &own, &ends);
+        let row = usize::from(part);
+        let covered = result.block.coverage.iter().filter(|covered| covered.row == row);
+        assert_eq!(covered.map(|covered| covered.n).collect::<Vec<_>>(), vec![own.len() as u64; 8], "{part}");
     }
     for (site, part, died) in [("site6", 0, 9), ("site5", 1, 9), ("site6", 1, 5)] {
         let own = at(&patients, Some(part), &[site]);
@@ -182,6 +186,26 @@ fn where_a_site_merges_intervals_the_curve_is_at_the_ends_that_all_keep_and_with
     assert_eq!(of_patients("events"), Some(died.values().flat_map(|[events, _]| events).sum::<usize>() as f64));
     let mean = block(&result, "restricted mean");
     assert_eq!(column(mean, "", "restricted_mean"), [None], "it needs the curve at every end");
+}
+
+#[test]
+fn a_site_that_keeps_fewer_intervals_than_are_asked_of_each_is_left_out_and_the_others_keep_theirs() {
+    let (patients, ends) = (covid(), [13.0, 17.0]);
+    let leave = leaving(&patients, &ends, 1);
+    let keeping = leave.iter().filter(|(_, ways)| ways.iter().flatten().all(|n| *n >= K));
+    assert_eq!(keeping.map(|(site, _)| site.as_str()).collect::<Vec<_>>(), ["site1", "site2", "site3"]);
+    let all = usual(&by_site(&patients), &asked("grid = [13, 17]", ""));
+    assert_eq!(column(&all.block, "", "survival")[0], None);
+    let result = usual(&by_site(&patients), &asked("grid = [13, 17]", ", least_intervals = 2"));
+    let own = at(&patients, None, &["site1", "site2", "site3"]);
+    is_curve_of(&result, "", &own, &ends);
+    for site in ["site4", "site5", "site6"] {
+        says(&result, &format!("{site} is not in the curve: it keeps 1 of 2 intervals, and `least_intervals` is 2"));
+    }
+    assert!(!result.block.coverage.is_empty());
+    assert!(result.block.coverage.iter().all(|covered| covered.n == own.len() as u64));
+    let one = usual(&by_site(&patients), &asked("grid = [13, 17]", ", least_intervals = 1"));
+    assert_eq!((one.block, one.notes), (all.block, all.notes), "each keeps one");
 }
 
 /// The women's discharges compete with death, the men's are censored.

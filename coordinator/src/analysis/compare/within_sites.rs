@@ -7,7 +7,7 @@ use crate::analysis::association::strata::{Stratum, together};
 use crate::analysis::estimates::Statistics;
 use crate::analysis::table::releases;
 use crate::analysis::{SiteAnswer, sorted};
-use crate::api::types::{Block, HiddenReason};
+use crate::api::types::{Block, Coverage, HiddenReason};
 
 impl CompareDriver {
     pub(super) fn within_sites(
@@ -26,6 +26,8 @@ impl CompareDriver {
                 releases.len()
             ));
         }
+        let n = strata.iter().flatten().flatten().sum();
+        let covered = (strata.len() < releases.len()).then(|| Coverage::of_some_sites(n));
         let found = enough.then(|| together(&strata, self.spec.confidence.share()));
         let reason = if enough { HiddenReason::TooFewValues } else { HiddenReason::TooFewSites };
         for (name, test) in [
@@ -33,11 +35,17 @@ impl CompareDriver {
             ("breslow_day_tarone", found.as_ref().and_then(|t| t.homogeneity)),
         ] {
             tests.test(name, ALL, test, reason);
+            tests.covered(covered.as_ref());
         }
         let mut block = Statistics::new(["measure", "value", "from", "to"]);
-        block.estimate(&["mantel_haenszel_odds_ratio"], found.as_ref().and_then(|t| t.odds_ratio), reason);
-        block.estimate(&["mantel_haenszel_risk_ratio"], found.as_ref().and_then(|t| t.risk_ratio), reason);
-        block.estimate(&["mantel_haenszel_risk_difference"], found.as_ref().and_then(|t| t.risk_difference), reason);
+        for (name, estimate) in [
+            ("mantel_haenszel_odds_ratio", found.as_ref().and_then(|t| t.odds_ratio)),
+            ("mantel_haenszel_risk_ratio", found.as_ref().and_then(|t| t.risk_ratio)),
+            ("mantel_haenszel_risk_difference", found.as_ref().and_then(|t| t.risk_difference)),
+        ] {
+            block.estimate(&[name], estimate, reason);
+            block.covered(covered.as_ref());
+        }
         block.block()
     }
 

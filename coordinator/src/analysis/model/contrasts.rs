@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bocage_protocol::analysis::{Contrast, ModelSpec, Weighted};
+use bocage_protocol::analysis::{Contrast, Weighted};
 use bocage_protocol::ids::SiteId;
 use nalgebra::{DMatrix, DVector};
 
@@ -12,8 +12,8 @@ use super::published::{coefficients, headed, number};
 use crate::api::types::{Block, Value};
 
 /// L β with L C Lᵀ, of those contrasts that are one combination each.
-pub(super) fn estimated(ratio: Option<&str>, spec: &ModelSpec, found: &Estimates) -> Option<Block> {
-    let single: Vec<&Contrast> = there(spec, found).filter(|contrast| contrast.combinations.len() == 1).collect();
+pub(super) fn estimated(ratio: Option<&str>, confidence: f64, asked: &[Contrast], found: &Estimates) -> Option<Block> {
+    let single: Vec<&Contrast> = there(asked, found).filter(|contrast| contrast.combinations.len() == 1).collect();
     if single.is_empty() {
         return None;
     }
@@ -26,15 +26,15 @@ pub(super) fn estimated(ratio: Option<&str>, spec: &ModelSpec, found: &Estimates
         reference: found.reference,
         dispersion: found.dispersion,
     };
-    let mut block = coefficients(ratio, spec.confidence, &of);
+    let mut block = coefficients(ratio, confidence, &of);
     block.columns[0] = "contrast".to_owned();
     Some(block)
 }
 
 /// Which sites are not in the fit, each with the contrasts that are not given since they hold it against others.
-pub(super) fn without_sites(spec: &ModelSpec, found: &Estimates) -> Vec<String> {
+pub(super) fn without_sites(asked: &[Contrast], found: &Estimates) -> Vec<String> {
     let mut lost: BTreeMap<&SiteId, Vec<String>> = BTreeMap::new();
-    for contrast in &spec.contrasts {
+    for contrast in asked {
         for site in absent(contrast, found) {
             lost.entry(site).or_default().push(format!("`{}`", contrast.label));
         }
@@ -57,13 +57,13 @@ fn absent<'a>(contrast: &'a Contrast, found: &Estimates) -> BTreeSet<&'a SiteId>
 }
 
 /// The contrasts of what is in the fit.
-fn there<'a>(spec: &'a ModelSpec, found: &'a Estimates) -> impl Iterator<Item = &'a Contrast> {
-    spec.contrasts.iter().filter(|contrast| absent(contrast, found).is_empty())
+fn there<'a>(asked: &'a [Contrast], found: &'a Estimates) -> impl Iterator<Item = &'a Contrast> {
+    asked.iter().filter(|contrast| absent(contrast, found).is_empty())
 }
 
 /// (L β)ᵀ (L C Lᵀ)⁻¹ L β, of those contrasts that are several combinations each.
-pub(super) fn tested(spec: &ModelSpec, found: &Estimates) -> Option<Block> {
-    let several = there(spec, found).filter(|contrast| contrast.combinations.len() > 1);
+pub(super) fn tested(asked: &[Contrast], found: &Estimates) -> Option<Block> {
+    let several = there(asked, found).filter(|contrast| contrast.combinations.len() > 1);
     let mut block = headed(&["contrast", "statistic", "degrees of freedom", "p"]);
     for contrast in several {
         let rows = combinations(&[contrast], found);

@@ -40,9 +40,10 @@ pub(super) fn result(
     let mut of_terms = terms(&spec.terms, &found);
     of_terms.rows.extend(of_sites(&found));
     let tests = nesting.map(|nesting| named("likelihood-ratio tests", nesting.block(spec)));
-    notes.extend(contrasts::without_sites(spec, &found));
-    let contrasts = contrasts::estimated(ratio, spec, &found).map(|block| named("contrasts", block));
-    let tested = contrasts::tested(spec, &found);
+    notes.extend(contrasts::without_sites(&spec.contrasts, &found));
+    let contrasts = contrasts::estimated(ratio, spec.confidence, &spec.contrasts, &found);
+    let contrasts = contrasts.map(|block| named("contrasts", block));
+    let tested = contrasts::tested(&spec.contrasts, &found);
     for block in [Some(&of_terms), tested.as_ref()].into_iter().flatten() {
         notes.extend(contrasts::untested(block, &found));
     }

@@ -5,7 +5,7 @@ use bocage_protocol::analysis::SurvivalSpec;
 use super::curve::{Curve, Place, exact_edges};
 use super::groups::{Group, Line};
 use super::incidence::{Interval as Step, incidence};
-use crate::api::types::{Block, Hidden, HiddenReason, Interval, NamedBlock, Value};
+use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, NamedBlock, Value};
 
 /// What is written, and from what.
 pub(super) struct Writer<'a> {
@@ -21,6 +21,9 @@ pub(super) struct Writer<'a> {
 struct Row<'a> {
     block: &'a mut Block,
     values: Vec<Value>,
+    /// Where its values stand that are of patients, and of how many, where that is not all.
+    of_patients: Vec<usize>,
+    covered: Option<Coverage>,
     /// Why a count is not exact, where it is not.
     inexact: HiddenReason,
 }
@@ -31,7 +34,7 @@ impl Row<'_> {
     }
 
     fn number(&mut self, value: Option<f64>, reason: HiddenReason) {
-        let (row, column) = (self.block.rows.len(), self.values.len());
+        let (row, column) = self.of_patients();
         let value = self.block.value_or_hidden(row, column, value, reason);
         self.values.push(value);
     }
@@ -42,7 +45,7 @@ impl Row<'_> {
     }
 
     fn count(&mut self, count: Option<Interval>) {
-        let (row, column) = (self.block.rows.len(), self.values.len());
+        let (row, column) = self.of_patients();
         self.values.push(match count {
             Some(Interval(lo, Some(hi))) if lo == hi => Value::Count(lo),
             interval => {
@@ -53,8 +56,18 @@ impl Row<'_> {
         });
     }
 
+    /// The place of the next value, which is of patients.
+    fn of_patients(&mut self) -> (usize, usize) {
+        self.of_patients.push(self.values.len());
+        (self.block.rows.len(), self.values.len())
+    }
+
     fn end(self) {
+        let row = self.block.rows.len();
         self.block.rows.push(self.values);
+        for column in self.of_patients {
+            self.block.cover(row, column..column + 1, self.covered.as_ref());
+        }
     }
 }
 
@@ -87,7 +100,8 @@ impl<'a> Writer<'a> {
 
     fn row<'b>(&self, block: &'b mut Block, group: &Group<'_>) -> Row<'b> {
         let inexact = if self.rounded { HiddenReason::Rounded } else { HiddenReason::FewerThanK };
-        Row { block, values: group.labels.iter().cloned().map(Value::Text).collect(), inexact }
+        let values = group.labels.iter().cloned().map(Value::Text).collect();
+        Row { block, values, of_patients: Vec::new(), covered: group.covered.clone(), inexact }
     }
 
     /// Edge 0, and the ends of the intervals.
@@ -183,8 +197,10 @@ impl<'a> Writer<'a> {
             row.number(None, HiddenReason::TooFewSites);
             return row.number(None, HiddenReason::TooFewSites);
         };
-        row.or_none(from.and_then(|edge| times.get(edge.checked_sub(1)?).copied()));
-        row.or_none(to.and_then(|edge| times.get(edge).copied()));
+        for time in [from.and_then(|edge| times.get(edge.checked_sub(1)?)), to.and_then(|edge| times.get(edge))] {
+            row.of_patients();
+            row.or_none(time.copied());
+        }
     }
 
     /// The mean time without an event, up to the grid's end.

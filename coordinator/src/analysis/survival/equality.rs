@@ -7,7 +7,7 @@ use bocage_protocol::analysis::SurvivalSpec;
 
 use super::groups::{Group, Line, SiteLines, lines};
 use super::logrank::{LogRank, Step, Test};
-use crate::api::types::{Block, HiddenReason, NamedBlock, Value};
+use crate::api::types::{Block, Coverage, HiddenReason, NamedBlock, Value};
 
 /// A group's lines, the event's first, and everybody else who is at risk.
 struct Lines {
@@ -56,7 +56,7 @@ pub(super) fn tests(
             Some((sums, bands))
         }
     };
-    let Strata { sums: by_site, sites: strata, blind: left_out } = stratified(spec, &tested, sites);
+    let Strata { sums: by_site, sites: strata, patients, blind: left_out } = stratified(spec, &tested, sites);
     let enough = strata >= min_sites as usize;
     if !enough {
         notes.push(format!(
@@ -71,16 +71,19 @@ pub(super) fn tests(
         ));
     }
     let test = pooled.as_ref().map(|(sums, _)| sums.test());
+    // All of them are of the same sites.
+    let covered = tested.iter().filter_map(|(_, group)| group.covered.clone()).reduce(|all, of| all.and(&of));
+    let by_some = (strata < sites.len()).then(|| Coverage::of_some_sites(patients));
     let title = |text: &str, block| NamedBlock { title: text.to_owned(), block };
     let blocks = vec![
-        title("log-rank test", block(test, ("intervals", pooled.as_ref().map(|(_, bands)| *bands)))),
+        title("log-rank test", block(test, ("intervals", pooled.as_ref().map(|(_, bands)| *bands)), covered.as_ref())),
         title(
             "events observed, and expected if all groups had the same hazard",
             expected(spec, &tested, pooled.map(|(sums, _)| sums)),
         ),
         title(
             "log-rank test, stratified by site",
-            block(enough.then(|| by_site.test()), ("sites", enough.then_some(strata))),
+            block(enough.then(|| by_site.test()), ("sites", enough.then_some(strata)), by_some.as_ref()),
         ),
     ];
     (blocks, notes)
@@ -117,13 +120,15 @@ struct Strata {
     sums: LogRank,
     /// How many sites.
     sites: usize,
+    /// And patients in them.
+    patients: u64,
     /// How many more keep one interval of many: they are left out.
     blind: usize,
 }
 
 fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[SiteLines<'_>]) -> Strata {
     let exits = spec.exits().len();
-    let mut strata = Strata { sums: LogRank::new(groups.len()), sites: 0, blind: 0 };
+    let mut strata = Strata { sums: LogRank::new(groups.len()), sites: 0, patients: 0, blind: 0 };
     for (_, release) in sites {
         let lines = |(at, _): &(usize, &Group<'_>)| {
             // Those of whom nothing is known come first, then who has no event, then the events.
@@ -138,6 +143,7 @@ fn stratified(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sites: &[Site
             Some(steps) => {
                 strata.sums.add(&steps);
                 strata.sites += 1;
+                strata.patients += steps.first().into_iter().flatten().map(|(at_risk, _)| at_risk).sum::<u64>();
             }
             None => {}
         }
@@ -168,7 +174,7 @@ fn steps(groups: &[Lines]) -> Option<Vec<Step>> {
     Some(kept.windows(2).map(step).collect())
 }
 
-fn block(test: Option<Option<Test>>, (name, number): (&str, Option<usize>)) -> Block {
+fn block(test: Option<Option<Test>>, (name, number): (&str, Option<usize>), covered: Option<&Coverage>) -> Block {
     let mut block = Block { columns: ["statistic", "value"].map(str::to_owned).to_vec(), ..Block::default() };
     let reason = if test.is_some() { HiddenReason::TooFewValues } else { HiddenReason::NotAllExact };
     let test = test.flatten();
@@ -182,6 +188,7 @@ fn block(test: Option<Option<Test>>, (name, number): (&str, Option<usize>)) -> B
         let value = block.value_or_hidden(row, 1, value, reason);
         block.rows.push(vec![Value::Text(name.to_owned()), value]);
     }
+    (0..3).for_each(|row| block.cover(row, 1..2, covered));
     block
 }
 
@@ -197,6 +204,7 @@ fn expected(spec: &SurvivalSpec, groups: &[(usize, &Group<'_>)], sums: Option<Lo
             values.push(block.value_or_hidden(row, keys + column, value, HiddenReason::NotAllExact));
         }
         block.rows.push(values);
+        block.cover(row, keys..keys + 2, group.covered.as_ref());
     }
     block
 }

@@ -11,6 +11,8 @@ use bocage_protocol::ids::SiteId;
 use bocage_protocol::release::{BinRelease, LinesRelease};
 
 use super::super::pool::{off_of, plus};
+use super::curve::exact_edges;
+use crate::api::types::Coverage;
 
 /// A site and what it released.
 pub(super) type SiteLines<'a> = (&'a SiteId, &'a LinesRelease);
@@ -33,14 +35,25 @@ pub(super) struct Group<'a> {
     pub missing: bool,
     /// The sites that show its events.
     pub counted: Vec<&'a SiteId>,
-    /// Those that answered and do not, with their thresholds.
-    pub silent: Vec<(&'a SiteId, u32)>,
+    /// Those that answered and are not counted.
+    pub silent: Vec<(&'a SiteId, Uncounted)>,
+    /// Of how many its numbers are, where a site that answered is not counted.
+    pub covered: Option<Coverage>,
     /// The event, and those that compete with it.
     pub events: Vec<Line>,
     /// Who has no event: at the last edge, who is event-free at the grid's end.
     pub free: Line,
     /// Of whom time or event is not known, at edge 0.
     pub unknown: Line,
+}
+
+/// Why a site is not counted in a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Uncounted {
+    /// Fewer than so many have one of the events.
+    Few(u32),
+    /// Its own curve would be over so many intervals, where more are asked.
+    Keeps(usize),
 }
 
 /// One line of some sites.
@@ -92,20 +105,19 @@ impl<'a> Group<'a> {
         sites: &[SiteLines<'a>],
         min_sites: u32,
     ) -> Self {
-        let shows_events = |(_, release): &&SiteLines<'a>| {
-            let lines = &release.lines[first..first + spec.exits().len()];
-            // Without a threshold nothing is hidden.
-            let shows =
-                |bins: &Vec<BinRelease>| release.threshold <= 1 || bins.iter().all(|bin| bin.count.subjects > 0);
-            spec.exits().iter().zip(lines).filter(|(exit, _)| exit.is_event()).all(|(_, bins)| shows(bins))
-        };
-        let (counted, silent): (Vec<&SiteLines<'a>>, Vec<&SiteLines<'a>>) = sites.iter().partition(shows_events);
+        let (mut counted, mut silent) = (Vec::new(), Vec::new());
+        for (site, release) in sites {
+            match uncounted(spec, first, release) {
+                None => counted.push((*site, *release)),
+                Some(why) => silent.push((*site, release.held_back, why)),
+            }
+        }
         let mut of = lines(spec, first, counted.iter().map(|(_, release)| *release), min_sites);
         // In the order of the exits, of which these two come first.
         let events = of.split_off(2);
         let mut others = of.into_iter();
         let none = || Line { least: vec![0; spec.grid.len() + 1], most: vec![None; spec.grid.len() + 1] };
-        Group {
+        let mut group = Group {
             labels,
             missing,
             unknown: others.next().unwrap_or_else(none),
@@ -113,14 +125,39 @@ impl<'a> Group<'a> {
             events,
             counted: counted.iter().map(|(site, _)| *site).collect(),
             // Of numbers that are held back there is a note already.
-            silent: silent.iter().filter(|(_, of)| !of.held_back).map(|(site, of)| (*site, of.threshold)).collect(),
-        }
+            silent: silent.iter().filter(|(_, held_back, _)| !held_back).map(|(site, _, why)| (*site, *why)).collect(),
+            covered: None,
+        };
+        group.covered = (!silent.is_empty()).then(|| group.of_some_sites());
+        group
     }
 
     /// Everybody who has not left, at each edge.
     pub(super) fn at_risk(&self) -> Line {
         Line::sum(self.events.iter().chain([&self.free]), self.free.least.len())
     }
+
+    fn of_some_sites(&self) -> Coverage {
+        let at_risk = self.at_risk();
+        let n = at_risk.least[0];
+        Coverage { off: at_risk.most[0].map_or(0, |most| most - n), ..Coverage::of_some_sites(n) }
+    }
+}
+
+/// Why a site is not counted in the group whose first line is `first`, if it is not.
+fn uncounted(spec: &SurvivalSpec, first: usize, release: &LinesRelease) -> Option<Uncounted> {
+    let exits = spec.exits();
+    // Without a threshold nothing is hidden.
+    let shows = |bins: &[BinRelease]| release.threshold <= 1 || bins.iter().all(|bin| bin.count.subjects > 0);
+    let mut events = exits.iter().zip(&release.lines[first..]).filter(|(exit, _)| exit.is_event());
+    if !events.all(|(_, bins)| shows(bins)) {
+        return Some(Uncounted::Few(release.threshold));
+    }
+    let least = spec.least_intervals? as usize;
+    let own = lines(spec, first, std::iter::once(release), 1);
+    let edges = exact_edges(&Line::sum(&own[2..], spec.grid.len() + 1), &own[1]);
+    let kept = edges.len().saturating_sub(1);
+    (kept < least).then_some(Uncounted::Keeps(kept))
 }
 
 /// The lines of a group, in the order of the exits.

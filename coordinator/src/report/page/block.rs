@@ -191,6 +191,6 @@ fn covered(block: &Block) -> Markup {
         @if !lines.is_empty() { p.soft { (PARTLY) " stands for part of the rows only: such a sum is no total." } }
         @if lines.is_empty() {}
         @else if lines.len() <= OPEN_LINES { (list) }
-        @else { details { summary { "Of " (lines.len()) " rows somebody is left out" } (list) } }
+        @else { details { summary { "Who is left out" } (list) } }
     }
 }

@@ -1,8 +1,9 @@
-//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, enter_until, at, two_stage }`: proportional hazards.
+//! `cox = { formula, ties, strata, standard_errors, confidence, proportionality, grid | every + until, enter_until, least_intervals, at, contrasts, two_stage }`: proportional hazards.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::Binding;
 use super::formula::{call, sides, split};
@@ -25,6 +26,9 @@ pub(super) struct RawCox {
     every: Option<f64>,
     until: Option<f64>,
     enter_until: Option<f64>,
+    least_intervals: Option<u32>,
+    #[serde(default)]
+    contrasts: BTreeMap<String, Value>,
     two_stage: Option<String>,
     #[serde(default)]
     at: Vec<BTreeMap<String, Given>>,
@@ -82,6 +86,7 @@ impl Binding<'_> {
             let problem = TypeProblem::new("a Cox model has terms, and no intercept that could be taken away");
             return self.refuse(&place("formula"), problem.hint(HINT));
         }
+        let contrasts = self.contrasts(&place("contrasts"), &raw.contrasts, &side)?;
         let hazard = Hazard {
             time: survival.time,
             start: survival.start,
@@ -98,14 +103,23 @@ impl Binding<'_> {
             Some(way) => Some(self.pooling(&place("two_stage"), way)?),
             None => None,
         };
-        if two_stage.is_some() && (hazard.grid.is_some() || hazard.proportionality.is_some()) {
+        let more = hazard.grid.is_some() || hazard.proportionality.is_some() || !contrasts.is_empty();
+        if two_stage.is_some() && more {
             let problem = TypeProblem::new(
-                "in two stages every site has a fit of its own, without a grid and a test of proportionality",
+                "in two stages every site has a fit of its own, without a grid, contrasts and a test of proportionality",
             );
             return self.refuse(&place("two_stage"), problem.hint("leave one of them out"));
         }
         let (formula, terms) = (label(&raw.formula), side.terms);
-        Some(Spec::Cox(CoxSpec { formula, hazard, terms, confidence, patterns, two_stage }))
+        let least_intervals = raw.least_intervals;
+        let spec = CoxSpec { formula, hazard, terms, confidence, patterns, contrasts, least_intervals, two_stage };
+        match spec.least_problem() {
+            Some(problem) => {
+                let hint = "e.g. every = 50, until = 1000, least_intervals = 5";
+                self.refuse(&place("least_intervals"), TypeProblem::new(problem).hint(hint))
+            }
+            None => Some(Spec::Cox(spec)),
+        }
     }
 
     /// `surv(time, event)`, or `surv(start, stop, event)`.
@@ -187,6 +201,22 @@ mod tests {
             ("formula = 'surv(chol, disease) ~ age + site'", "cox.formula: every site has a baseline"),
             ("formula = 'surv(chol, disease) ~ age - 1'", "cox.formula: a Cox model has terms, and no intercept"),
             ("formula = 'surv(chol, disease) ~ 1'", "cox.formula: a Cox model has terms"),
+            (
+                "formula = 'surv(chol, disease) ~ age', contrasts = { old = 'site[a] - site[b]' }",
+                "cox.contrasts.old: no coefficient is called `site[a]`",
+            ),
+            (
+                "formula = 'surv(chol, disease) ~ age', contrasts = { old = '10 * age' }, two_stage = 'fixed'",
+                "cox.two_stage: in two stages every site has a fit of its own, without a grid, contrasts",
+            ),
+            (
+                "formula = 'surv(chol, disease) ~ age', least_intervals = 2",
+                "cox.least_intervals: `least_intervals` is of a grid",
+            ),
+            (
+                "formula = 'surv(chol, disease) ~ age', grid = [200, 600], least_intervals = 3",
+                "cox.least_intervals: a site keeps from 1 to all 2 intervals",
+            ),
             ("formula = 'surv(chol, disease) ~ age', confidence = 1.0", "cox.confidence: confidence is from 0.5"),
             ("formula = 'surv(chol, disease) ~ age', strata = ['chol']", "cox.strata[0]: "),
         ] {

@@ -1,4 +1,4 @@
-//! `survival = { time, event, competing, by, grid | every + until, at, confidence, band }`: time to an event over a declared grid.
+//! `survival = { time, event, competing, by, grid | every + until, at, confidence, band, least_intervals }`: time to an event over a declared grid.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(super) struct RawSurvival {
     at: Option<Vec<f64>>,
     confidence: Option<f64>,
     band: Option<Band>,
+    least_intervals: Option<u32>,
 }
 
 impl Binding<'_> {
@@ -58,6 +59,7 @@ impl Binding<'_> {
             at: raw.at.clone().unwrap_or_else(|| DEFAULT_AT.to_vec()),
             confidence: raw.confidence.unwrap_or(DEFAULT_CONFIDENCE),
             band: raw.band.unwrap_or(Band::LogLog),
+            least_intervals: raw.least_intervals,
         };
         match spec.problem() {
             Some((place, problem)) => {
@@ -142,6 +144,10 @@ mod tests {
             (", grid = [2, 1]", "survival.grid: a grid has 1 to 1000 ascending ends above 0"),
             (", grid = [60, 60.1]", "survival.time: the intervals of `chol` are narrower than a thousandth"),
             (", grid = [60], confidence = 1", "survival.confidence: a level of confidence is 0.5 or more"),
+            (
+                ", grid = [60, 90], least_intervals = 0",
+                "survival.least_intervals: a site keeps from 1 to all 2 intervals",
+            ),
             (", grid = [60], at = [1.5]", "survival.at: `at` has 1 to 100 ascending shares"),
             (", grid = [60], by = ['chol']", "survival.by[0]: a number has no declared levels"),
             (", grid = [60], competing = { old = 'age' }", "survival.competing.old: expected a condition"),

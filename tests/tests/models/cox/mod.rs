@@ -114,12 +114,48 @@ fn robust_standard_errors_are_of_patients_scores() {
 }
 
 #[test]
+fn where_no_two_leave_at_one_time_robust_errors_are_those_of_lifelines() {
+    let apart = lung2().into_iter().enumerate().map(|(i, (site, mut row))| {
+        let time = row["time"].parse::<f64>().expect("a time") + i as f64 / 1000.0;
+        row.insert("time".to_owned(), time.to_string());
+        (site, row)
+    });
+    let apart: Rows = apart.collect();
+    let formula = "formula = \"surv(time, status = 1) ~ age + sex\", standard_errors = \"robust\"";
+    equal(&run(&data::dealt(LUNG2, &apart, 1), formula), "lung2, apart", &TWO, "robust");
+    equal(&run(&data::by_site(LUNG2, &apart), formula), "lung2, apart, sites", &TWO, "robust");
+}
+
+#[test]
 fn every_site_has_a_baseline_of_its_own() {
     let federation = data::by_site(LUNG2, &lung2());
     let formula = "formula = \"surv(time, status = 1) ~ age + sex\"";
     let options = format!("{formula}, proportionality = \"identity\"");
     equal(&run(&federation, &options), "lung2, sites", &TWO, "errors");
     equal(&run(&federation, &format!("{formula}, ties = \"breslow\"")), "lung2, sites, breslow", &TWO, "errors");
+}
+
+#[test]
+fn a_contrast_is_what_another_reference_would_have_as_its_coefficient() {
+    let formula = |sex: &str| format!("formula = \"surv(time, status = 1) ~ age * {sex}\"");
+    let women = formula("C(sex, ref = '1')");
+    for more in ["", ", standard_errors = \"robust\"", ", every = 50, until = 1000, confidence = 0.9"] {
+        let contrasts = "contrasts = { women = \"age + age:sex[1]\", both = [\"age\", \"age:sex[1]\"] }";
+        let federation = data::by_site(LUNG2, &lung2());
+        let asked = run(&federation, &format!("{}{more}, {contrasts}", formula("sex")));
+        let other = run(&federation, &format!("{women}{more}"));
+        for name in ["estimate", "standard error", "statistic", "p", "from", "to", "hazard ratio"] {
+            let (found, wanted) =
+                (number(block(&asked, "contrasts"), "women", name), number(&other.block, "age", name));
+            assert!((found - wanted).abs() <= 1e-8 * wanted.abs().max(1e-3), "{more}, {name}: {found} and {wanted}");
+        }
+        // Both slopes being 0 is said in either way.
+        let of = "contrasts = { both = [\"age\", \"age:C(sex, ref = '1')[0]\"] }";
+        let other = run(&federation, &format!("{women}{more}, {of}"));
+        let statistic = |of: &AnalysisResult| number(block(of, "tests of contrasts"), "both", "statistic");
+        let (found, wanted) = (statistic(&asked), statistic(&other));
+        assert!(found > 0.0 && (found - wanted).abs() <= 1e-8 * wanted, "{more}: {found} and {wanted}");
+    }
 }
 
 #[test]

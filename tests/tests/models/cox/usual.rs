@@ -130,6 +130,20 @@ fn the_fit_is_along_the_ends_that_every_hospital_keeps_and_the_smallest_may_cost
 }
 
 #[test]
+fn a_hospital_that_keeps_fewer_intervals_than_are_asked_of_each_is_left_out_of_the_fit() {
+    let formula = "formula = \"surv(los, death) ~ age\", grid = [13, 16, 30]";
+    let five = usual(&ALL, &format!("{formula}, least_intervals = 2"));
+    says(&five, "site6 is left out: it keeps 1 of 3 intervals, and `least_intervals` is 2");
+    assert!(!five.notes.iter().any(|note| note.contains("site6 refused")), "{:#?}", five.notes);
+    assert_eq!((ends(&five), &five.absent[..]), (vec![16.0, 30.0], &["site6".parse().expect("a site")][..]));
+    is_fit_of(&five, &ALL[..5], &[16.0, 30.0], (&["age"], None));
+    let three = usual(&ALL, &format!("{formula}, least_intervals = 3, standard_errors = \"robust\""));
+    assert_eq!((ends(&three), three.absent.len()), (vec![13.0, 16.0, 30.0], 3));
+    let asked = usual(&ALL[..3], &format!("{formula}, standard_errors = \"robust\""));
+    assert_eq!(three.block, asked.block, "as if the others had not been asked");
+}
+
+#[test]
 fn a_hospital_where_of_a_sex_too_few_die_refuses_and_the_others_are_fitted() {
     let grid = [17.0, 30.0];
     let of = |site: &str, sex: &str, ends: &[f64]| -> Vec<usize> {

@@ -42,6 +42,8 @@ pub struct CoxDriver {
     kept: Vec<(SiteId, usize)>,
     /// Sites that were in the fit and did not answer a later round, and why. They stay out, or a site that refuses the end alone would be asked for ever.
     gone: BTreeMap<SiteId, String>,
+    /// Sites that keep fewer intervals than are asked of each. Later rounds are along ends that they do not keep: what they answer to these is nothing.
+    few: BTreeMap<SiteId, String>,
     /// For robust errors along a grid.
     powers: Powers,
     /// How often the sites have answered.
@@ -106,6 +108,7 @@ impl CoxDriver {
             stay: None,
             kept: Vec::new(),
             gone: BTreeMap::new(),
+            few: BTreeMap::new(),
             powers: Powers::default(),
             rounds: 0,
         })
@@ -127,7 +130,11 @@ impl CoxDriver {
     }
 
     fn take_in(&mut self, answers: &[SiteAnswer<'_>]) -> Step {
-        let answers = sorted(answers);
+        let (asked, mut answers) = (answers.len(), sorted(answers));
+        if self.stay.is_none() {
+            self.few = self.keeping_few(&answers);
+        }
+        answers.retain(|answer| !self.few.contains_key(answer.site));
         let releases: Vec<(&SiteId, &ModelRelease)> = answers
             .iter()
             .filter_map(|answer| match answer.answer {
@@ -151,9 +158,10 @@ impl CoxDriver {
         }
         let (gone, releases): (Vec<_>, Vec<_>) =
             releases.into_iter().partition(|(site, _)| self.gone.contains_key(*site));
-        let mut notes = notes::of_model(&answers, releases.len(), self.setting.min_sites);
-        let left_out = |(site, _): (&SiteId, _)| format!("{site} is left out: it {}", self.gone[site]);
-        notes.extend(gone.into_iter().map(left_out));
+        let mut notes = notes::of_own_fits(&answers, asked, releases.len(), self.setting.min_sites);
+        let left_out = |(site, why): (&SiteId, &String)| format!("{site} is left out: it {why}");
+        notes.extend(gone.iter().map(|(site, _)| left_out((site, &self.gone[*site]))));
+        notes.extend(self.few.iter().map(left_out));
         if releases.len() < self.setting.min_sites as usize || releases.is_empty() {
             return Step::Nothing(vec![], notes);
         }
@@ -270,9 +278,10 @@ impl CoxDriver {
         self.publish(AnalysisResult { also: counted, ..self.setting.result(block, notes) })
     }
 
-    /// Who is gone is in nothing, even if it answers again.
+    /// Who is gone or left out is in nothing, even if it answers again.
     fn publish(&self, result: AnalysisResult) -> Next {
-        Next::Publish(Box::new(AnalysisResult { absent: self.gone.keys().cloned().collect(), ..result }))
+        let absent = self.gone.keys().chain(self.few.keys()).cloned().collect();
+        Next::Publish(Box::new(AnalysisResult { absent, ..result }))
     }
 }
 
@@ -314,5 +323,6 @@ pub(in crate::analysis) fn values(spec: &CoxSpec, strata: usize, sites: usize) -
         return super::two_stage::values(terms, sites);
     }
     let slots = spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len()) * strata;
-    terms * (COLUMNS.len() + 12 + terms) + 200 + 2 * sites + slots * (6 + 7 * spec.patterns.len())
+    let asked = (COLUMNS.len() + 3) * spec.contrasts.len();
+    terms * (COLUMNS.len() + 12 + terms) + asked + 200 + 2 * sites + slots * (6 + 7 * spec.patterns.len())
 }

@@ -3,6 +3,7 @@
 use bocage_protocol::plan::{CoxSums, Ties};
 use nalgebra::{DMatrix, DVector};
 
+use super::super::contrasts;
 use super::super::errors::{Estimates, Reference};
 use super::super::fit::inverse;
 use super::super::published::{coefficients, covariance, headed, hide, named, number, sites, terms};
@@ -71,6 +72,12 @@ impl CoxDriver {
             named("tests of the model", self.tests(end, &found)),
             named("tests of terms", terms(&self.spec.terms, &found)),
         ];
+        let asked = &self.spec.contrasts;
+        let contrasts = contrasts::estimated(ratio, self.spec.confidence, asked, &found);
+        let tested = contrasts::tested(asked, &found);
+        result.notes.extend(tested.iter().flat_map(|block| contrasts::untested(block, &found)));
+        result.also.extend(contrasts.map(|block| named("contrasts", block)));
+        result.also.extend(tested.map(|block| named("tests of contrasts", block)));
         if self.spec.hazard.proportionality.is_some() {
             result.also.push(named("proportionality", self.proportionality(end, &transform)));
         }

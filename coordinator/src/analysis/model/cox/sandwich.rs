@@ -143,3 +143,49 @@ impl CoxDriver {
         self.spec.hazard.robust && self.spec.hazard.grid.is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::plan::Ties;
+
+    use super::*;
+
+    /// Data set 1 of Therneau, Grambsch (2000), appendix E: in which interval each patient leaves, whether by the event, and x.
+    const BOOK: [(usize, bool, f64); 6] =
+        [(0, true, 1.0), (0, false, 1.0), (1, true, 1.0), (1, true, 0.0), (2, false, 0.0), (3, true, 0.0)];
+
+    /// Their scores with Efron's ties, as they stand there, of a hazard ratio r.
+    fn scores(r: f64) -> [f64; 6] {
+        let (a, b, c) = (r + 1.0, r + 3.0, r + 5.0);
+        let all = 3.0 * (a * b * c).powi(2);
+        let last = 2.0 * r * (177.0 + r * (282.0 + r * (182.0 + r * (50.0 + 5.0 * r)))) / all;
+        let third = (675.0 + r * (1305.0 + r * (756.0 + r * (-4.0 + r * (-79.0 - 13.0 * r))))) / all;
+        let fourth = r * (1.0 / (3.0 * a * a) - a / (2.0 * b * b) - b / (2.0 * c * c));
+        [(2.0 * r + 3.0) / (3.0 * a * a), -r / (3.0 * a * a), third, fourth, last, last]
+    }
+
+    #[test]
+    fn the_scores_of_a_books_six_patients_have_its_squares() {
+        let grid = GridSums { width: 1, strata: 1, intervals: 4, enters: 0, closing: false, timed: false };
+        // The sums of r to this power.
+        let sums = |r: f64, power: i32| {
+            let mut sums = vec![0.0; grid.values()];
+            for (interval, event, x) in BOOK {
+                let weight = if x > 0.0 { r.powi(power) } else { 1.0 };
+                let group = grid.group(interval, event);
+                let own = [weight, weight * x, weight * x * x];
+                sums[group].iter_mut().zip(own).for_each(|(sum, own)| *sum += own);
+                sums[grid.events(interval)] += f64::from(u8::from(event));
+            }
+            sums
+        };
+        let begin = grid.group(0, false).start;
+        // The last one is its estimate.
+        for r in [1.0, 2.0, 1.676_857_f64.exp()] {
+            let along = Along::of(grid, sums(r, 1), Ties::Efron);
+            let found = along.squares(&sums(r, 0)[begin..], &sums(r, 2)[begin..])[(0, 0)];
+            let wanted: f64 = scores(r).iter().map(|score| score * score).sum();
+            assert!((found / wanted - 1.0).abs() < 1e-12, "{r}: {found}, {wanted}");
+        }
+    }
+}

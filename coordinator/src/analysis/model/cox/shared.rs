@@ -1,5 +1,7 @@
 //! One baseline for all sites: which ends of the grid all of them keep, and the sums over everybody's risk sets, from those who leave in each interval.
 
+use std::collections::BTreeMap;
+
 use bocage_protocol::analysis::RoundState;
 use bocage_protocol::ids::SiteId;
 use bocage_protocol::limits;
@@ -7,7 +9,7 @@ use bocage_protocol::plan::{CoxSums, GridSums, SharedGrid, Ties, TimeGrid};
 use bocage_protocol::release::ModelRelease;
 use nalgebra::DVector;
 
-use super::CoxDriver;
+use super::{Answer, CoxDriver, SiteAnswer};
 
 /// Those who leave, of all sites, with the risk sets that they make.
 #[derive(Debug)]
@@ -184,7 +186,7 @@ impl CoxDriver {
         let one = self.stay.as_ref().is_some_and(|stay| stay.len() == 1) && asked > 1;
         one.then(|| {
             format!(
-                "no fit: all sites keep 1 of the {asked} intervals ({}), which does not say who has the event earlier; fewer and wider intervals may be kept, and without a grid each site has a baseline of its own",
+                "no fit: all sites keep 1 of the {asked} intervals ({}), which does not say who has the event earlier; fewer and wider intervals may be kept, `least_intervals` leaves sites out that keep few, and without a grid each site has a baseline of its own",
                 self.kept_by_site()
             )
         })
@@ -195,20 +197,36 @@ impl CoxDriver {
         self.kept.iter().map(|(site, kept)| format!("{site} {kept}")).collect::<Vec<_>>().join(", ")
     }
 
+    /// The sites that keep fewer intervals than are asked of each, and what is said of them.
+    pub(super) fn keeping_few(&self, answers: &[SiteAnswer<'_>]) -> BTreeMap<SiteId, String> {
+        let (Some(grid), Some(least)) = (&self.spec.hazard.grid, self.spec.least_intervals) else {
+            return BTreeMap::new();
+        };
+        let few = |answer: &SiteAnswer<'_>| {
+            let Answer::Model(release) = answer.answer else { return None };
+            let (kept, all) = (kept(release), grid.ends.len());
+            let why = || format!("keeps {kept} of {all} intervals, and `least_intervals` is {least}");
+            (kept < least as usize).then(|| (answer.site.clone(), why()))
+        };
+        answers.iter().filter_map(few).collect()
+    }
+
     /// The first step, along the ends that all sites keep.
     pub(super) fn along_what_stays(&mut self, releases: &[(&SiteId, &ModelRelease)]) -> RoundState {
         let ends = self.spec.hazard.grid.as_ref().map_or(0, |grid| grid.ends.len());
-        let kept = |end: &u32| {
+        let stays = |end: &u32| {
             *end as usize + 1 == ends
-                || releases
-                    .iter()
-                    .all(|(_, release)| release.sums.get(*end as usize).is_some_and(|stays| *stays == 1.0))
+                || releases.iter().all(|(_, release)| release.sums.get(*end as usize).is_some_and(|says| *says == 1.0))
         };
-        let own = |release: &ModelRelease| release.sums.iter().filter(|stays| **stays == 1.0).count();
-        self.kept = releases.iter().map(|(site, release)| ((*site).clone(), own(release))).collect();
-        self.stay = Some((0..ends as u32).filter(kept).collect());
+        self.kept = releases.iter().map(|(site, release)| ((*site).clone(), kept(release))).collect();
+        self.stay = Some((0..ends as u32).filter(stays).collect());
         self.at(self.spec.start())
     }
+}
+
+/// How many intervals a site keeps, as it says in the first round.
+fn kept(release: &ModelRelease) -> usize {
+    release.sums.iter().filter(|stays| **stays == 1.0).count()
 }
 
 #[cfg(test)]

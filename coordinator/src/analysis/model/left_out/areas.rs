@@ -7,10 +7,17 @@ use bocage_protocol::release::LinesRelease;
 use super::{Setting, SiteAnswer};
 use crate::analysis::Answer;
 use crate::analysis::roc::RocDriver;
-use crate::api::types::Value;
+use crate::api::types::{Coverage, Value};
 
-/// Of each fold: the area, and the least and the most that it can be.
-pub(super) type Areas = Vec<[Value; 3]>;
+/// Of each fold.
+pub(super) type Areas = Vec<Area>;
+
+/// The area, and the least and the most that it can be.
+pub(super) struct Area {
+    pub values: [Value; 3],
+    /// Of how many it is, where a site is left out.
+    pub covered: Option<Coverage>,
+}
 
 /// Of lines by class and fold, of all sites.
 pub(super) fn of_folds(setting: &Setting, spec: &RocSpec, folds: usize, answers: &[SiteAnswer<'_>]) -> Areas {
@@ -45,8 +52,44 @@ fn of_fold(release: &LinesRelease, folds: usize, fold: usize) -> LinesRelease {
     LinesRelease { lines: (0..Class::ALL.len()).map(line).collect(), ..*release }
 }
 
-fn area(setting: Setting, spec: &RocSpec, answers: &[SiteAnswer<'_>]) -> [Value; 3] {
+fn area(setting: Setting, spec: &RocSpec, answers: &[SiteAnswer<'_>]) -> Area {
     let found = RocDriver::of(setting, spec).publish(answers);
     let row = found.block.rows.first();
-    [1, 4, 5].map(|at| row.and_then(|row| row.get(at)).cloned().unwrap_or(Value::Null))
+    let values = [1, 4, 5].map(|at| row.and_then(|row| row.get(at)).cloned().unwrap_or(Value::Null));
+    Area { values, covered: found.block.coverage_of(0, 1).cloned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use bocage_protocol::analysis::{Confidence, Key};
+    use bocage_protocol::plan::{Expr, Literal};
+    use bocage_protocol::release::{BinRelease, Count};
+
+    use super::*;
+
+    #[test]
+    fn the_area_of_a_fold_that_a_site_hides_says_of_whom_it_is() {
+        let key = |label: &str| Key { label: label.to_owned(), key: Expr::Literal(Literal::Bool(true)) };
+        let confidence = Confidence::default();
+        let spec = RocSpec { score: key("age"), truth: key("sick"), grid: vec![50.0, 60.0], confidence };
+        let setting = Setting { name: "a".parse().unwrap(), kind: "roc", one_row_per_subject: true, min_sites: 2 };
+        let line = |counts: [u64; 3]| {
+            let bin = |(at, n): (usize, u64)| BinRelease { upto: at as u32 + 1, count: Count { subjects: n, rows: n } };
+            counts.into_iter().enumerate().map(bin).collect::<Vec<_>>()
+        };
+        // Of each class a line for each of two folds.
+        let release = |with: [u64; 3]| {
+            let (unknown, without) = (line([0; 3]), line([30, 20, 11]));
+            let lines = vec![unknown.clone(), unknown, without.clone(), without, line([11, 20, 30]), line(with)];
+            LinesRelease { threshold: 11, lines, held_back: false, rounded: false }
+        };
+        let (shows, hides) = (release([11, 20, 30]), release([0, 0, 12]));
+        let sites: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|id| id.parse().unwrap()).collect();
+        let answers = sites.iter().zip([&shows, &shows, &hides]);
+        let answers: Vec<_> = answers.map(|(site, of)| SiteAnswer { site, answer: Answer::Lines(of) }).collect();
+        let areas = of_folds(&setting, &spec, 2, &answers);
+        assert!(areas.iter().all(|area| matches!(area.values[0], Value::Number(_))));
+        let covered: Vec<Option<u64>> = areas.iter().map(|area| area.covered.as_ref().map(|of| of.n)).collect();
+        assert_eq!(covered, [None, Some(244)]);
+    }
 }

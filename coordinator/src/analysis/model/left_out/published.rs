@@ -142,9 +142,11 @@ fn folds(of: &CrossValidationDriver, areas: Option<&Areas>) -> Block {
         row.push(Value::Count(scores.n));
         row.push(scores.events.map_or(Value::Null, Value::Count));
         row.extend([Some(scores.deviance), scores.brier, scores.squares, scores.r_squared].map(number));
-        row.extend(areas.and_then(|areas| areas.get(fit)).into_iter().flatten().cloned());
+        let area = areas.and_then(|areas| areas.get(fit));
+        row.extend(area.into_iter().flat_map(|area| &area.values).cloned());
         row.resize(block.columns.len(), Value::Null);
         block.rows.push(row);
+        block.cover(fit, FOLDS.len()..block.columns.len(), area.and_then(|area| area.covered.as_ref()));
     }
     block
 }

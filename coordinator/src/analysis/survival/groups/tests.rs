@@ -20,6 +20,7 @@ fn spec() -> SurvivalSpec {
         at: vec![0.5],
         confidence: 0.95,
         band: Band::LogLog,
+        least_intervals: None,
     }
 }
 
@@ -80,7 +81,7 @@ fn what_too_few_sites_show_is_a_power_of_two_and_a_site_without_events_is_not_co
         release(&[(5, 90)], &[(5, 0)], false),
     ]);
     let group = group(&all, 2);
-    assert_eq!((group.counted.len(), group.silent.len(), group.silent[0].1), (2, 1, 11));
+    assert_eq!((group.counted.len(), group.silent.len(), group.silent[0].1), (2, 1, Uncounted::Few(11)));
     assert_eq!(group.events[0].exact(0), Some(29));
     assert_eq!((group.free.least[0], group.free.most[0]), (0, Some(64 + 10)), "55 at one site alone");
 }

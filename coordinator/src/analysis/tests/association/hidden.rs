@@ -6,7 +6,7 @@ use super::{also, ask, heart, indo, number, row, sites};
 use crate::analysis::association::points;
 use crate::analysis::association::proportions::{Share, risk_ratio};
 use crate::analysis::tests::patients;
-use crate::api::types::{Block, Coverage, Hidden, HiddenReason, Interval, Value};
+use crate::api::types::{Block, Hidden, HiddenReason, Interval, Value};
 
 #[test]
 fn where_a_site_hides_a_cell_there_is_no_ratio_and_no_test_and_a_note_says_so() {
@@ -31,8 +31,16 @@ fn within_sites_only_those_count_that_show_the_whole_table_and_only_if_they_are_
     assert_eq!(row(tests, &["cochran_mantel_haenszel", "all groups"]), vec![Value::Null; 4]);
     assert!(three.notes.iter().any(|note| note.starts_with("within sites, 2 of 4 sites count")), "{:?}", three.notes);
     let two = ask(question, &sites(heart(), 11), 2);
-    assert!(matches!(row(also(&two, "within sites"), &["mantel_haenszel_odds_ratio"])[0], Value::Number(_)));
+    let within = also(&two, "within sites");
+    assert!(matches!(row(within, &["mantel_haenszel_odds_ratio"])[0], Value::Number(_)));
+    // Those of Cleveland and Hungary, who are 303 and 294.
+    assert_eq!((within.unmarked(1), within.coverage.len()), (vec![], 9));
+    assert!(within.coverage.iter().all(|covered| (covered.n, covered.of) == (597, Interval(597, None))));
+    let test = also(&two, "tests").coverage_of(2, 5).map(|covered| covered.n);
+    assert_eq!(test, Some(597), "that of Cochran, Mantel and Haenszel stands behind those of the pooled patients");
     // The trial's two large hospitals show theirs.
+    let all = ask(question, &sites(indo(), 1), 2);
+    assert_eq!((also(&all, "within sites").coverage.len(), also(&all, "tests").coverage.len()), (0, 0));
     let trial = ask(question, &sites(indo(), 11), 2);
     assert!(trial.notes.iter().any(|note| note.starts_with("within sites, 2 of 4 sites count")), "{:?}", trial.notes);
 }
@@ -107,26 +115,15 @@ fn a_table_one_shows_what_its_parts_show() {
     assert!(result.notes.iter().any(|note| note == "who has no value of `by` is left out"), "{:?}", result.notes);
 }
 
-/// The numbers of a block, from a column on, that do not say for how many of their rows they stand.
-fn without_mark(block: &Block, from: usize) -> Vec<(usize, usize)> {
-    let says = |at: (usize, usize)| {
-        let partly = |c: &Coverage| (c.row, c.column) == at && c.of != Interval(c.n, Some(c.n));
-        block.coverage.iter().any(partly)
-    };
-    let is_number = |at: &(usize, usize)| matches!(block.rows[at.0][at.1], Value::Count(_) | Value::Number(_));
-    let numbers = (0..block.rows.len()).flat_map(|row| (from..block.columns.len()).map(move |column| (row, column)));
-    numbers.filter(is_number).filter(|at| !says(*at)).collect()
-}
-
 #[test]
 fn what_follows_from_numbers_of_some_sites_says_so_wherever_it_stands() {
     // Switzerland has no cholesterol.
     let known = sites(heart(), 1);
     let compared = ask("compare = { outcome = \"chol\", by = \"sex\" }", &known, 3);
-    assert_eq!(without_mark(&compared.block, 2), []);
+    assert_eq!(compared.block.unmarked(2), []);
     let against = also(&compared, "against female");
     assert!(matches!(row(against, &["male", "mean_difference"])[0], Value::Number(_)), "{against:?}");
-    assert_eq!((without_mark(against, 2), without_mark(also(&compared, "tests"), 2)), (vec![], vec![]));
+    assert_eq!((against.unmarked(2), also(&compared, "tests").unmarked(2)), (vec![], vec![]));
     let both = |block: &Block, columns: std::ops::Range<usize>| {
         let of = |row: usize, column: usize| block.coverage_of(row, column).unwrap().n;
         columns.map(|column| of(0, column) + of(1, column)).collect::<Vec<_>>()
@@ -138,19 +135,19 @@ fn what_follows_from_numbers_of_some_sites_says_so_wherever_it_stands() {
     let one = ask("table_one = { by = \"sex\", columns = [\"chol\"] }", &known, 3).block;
     let chol = one.rows.iter().position(|row| row[0] == Value::Text("chol".into()) && row[1] == Value::Text("".into()));
     let here = |at: &(usize, usize)| Some(at.0) == chol;
-    assert_eq!(without_mark(&one, 2).into_iter().filter(here).count(), 0, "{one:?}");
+    assert_eq!(one.unmarked(2).into_iter().filter(here).count(), 0, "{one:?}");
     assert!(matches!(one.rows[chol.unwrap()][8..], [Value::Number(_), Value::Number(_)]), "p and how far apart");
     assert!(one.coverage.iter().filter(|of| Some(of.row) == chol).count() >= 6);
 
     let correlated = ask("correlation = { columns = [\"age\", \"chol\"] }", &sites(heart(), 11), 3);
-    assert_eq!(without_mark(&correlated.block, 2), []);
+    assert_eq!(correlated.block.unmarked(2), []);
     assert_eq!(correlated.block.coverage.len(), 5);
     assert_eq!(also(&correlated, "matrix").coverage.len(), 2, "it is 1 with itself");
     let whole = ask("correlation = { columns = [\"age\", \"chol\"] }", &known[..2], 2).block;
-    assert_eq!(without_mark(&whole, 2).len(), 5, "those of all sites have no mark");
+    assert_eq!(whole.unmarked(2).len(), 5, "those of all sites have no mark");
 
     let rates = ask("rates = { time = \"age\", event = \"sick\", by = [\"sex\"] }", &sites(heart(), 11), 2).block;
-    assert_eq!(without_mark(&rates, 2), [], "{rates:?}");
+    assert_eq!(rates.unmarked(2), [], "{rates:?}");
     let men = rates.rows.iter().position(|row| row[0] == Value::Text("male".into())).unwrap();
     assert!(rates.coverage.iter().filter(|of| of.row == men).count() >= 5);
 }

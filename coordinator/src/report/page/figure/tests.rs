@@ -201,6 +201,7 @@ fn survival() -> Block {
         at: vec![0.5],
         confidence: 0.95,
         band: Band::LogLog,
+        least_intervals: None,
     }));
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let rows = vec![

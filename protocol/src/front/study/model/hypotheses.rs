@@ -42,7 +42,7 @@ impl Binding<'_> {
     }
 
     /// Each contrast: a combination, or several in a list.
-    pub(super) fn contrasts(
+    pub(in super::super) fn contrasts(
         &mut self,
         key: &str,
         asked: &BTreeMap<String, Value>,

@@ -131,14 +131,15 @@ fn where_one_patient_is_far_from_the_others_no_grouping_of_levels_is_advised() {
     let plan = plan();
     let (_, layout) = plan.model().unwrap();
     let all = patients(60, |at| [at % 2 == 0, at < 30, false, false, false]);
-    let refused = |far: fn(&mut Weights)| {
+    type Moves = fn(&mut Weights);
+    let refused = |far: Moves| {
         let mut counted = counted(layout, &all, &[0, 1], &[0, 1]);
         counted.sums = vec![1.0; layout.block_values()];
         far(&mut counted.weights);
         let Err(Withheld::Model(few)) = exact(counted, &[], layout, rules()) else { panic!("it leaves") };
         PublicError::from(few)
     };
-    let cases: [(fn(&mut Weights), &str); 3] = [
+    let cases: [(Moves, &str); 3] = [
         (|weights| weights.leverage(0.9), "a patient is too far from the others"),
         (|weights| weights.add(1.0, 1.0), "a patient weighs too much"),
         (|weights| weights.add_squares(0.0, 1.0), "a patient is too far from what the model says"),

@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use bocage_keep::doctor::{Level, machine};
 use bocage_protocol::counted::counted;
 use bocage_protocol::env::Timestamp;
 use bocage_protocol::front::dates::duration_text;
@@ -30,7 +31,8 @@ pub fn run(origin: &Origin, now: Timestamp) -> Result<(), Failure> {
         Failure::theirs(format!("{what} found\n\n{problems}"))
     })?;
     // The configuration is one thing, the node's state another: what is said first must hold for both, and what is said last too.
-    let faults: Vec<(String, String)> = ledger(&config).into_iter().chain(last_ingests(&config)).collect();
+    let faults: Vec<(String, String)> =
+        disk(&config).into_iter().chain(ledger(&config)).chain(last_ingests(&config)).collect();
     let warnings = warnings::of_config(&config);
     print(|out| {
         writeln!(out, "{}: {}\n", config.file, verdict(faults.len(), warnings.len()))?;
@@ -51,6 +53,12 @@ fn verdict(faults: usize, warnings: usize) -> String {
         }
         _ => format!("no problems in the configuration; {} of the node and {warned}", counted(faults, "problem")),
     }
+}
+
+/// Without room the ledger cannot go on: nothing leaves, and no snapshot is taken.
+fn disk(config: &Config) -> Option<(String, String)> {
+    let found = machine::disk(&config.state.0, config.snapshots.min_free_mib);
+    (found.level == Level::Fail).then(|| (found.what, found.fix.unwrap_or_default()))
 }
 
 /// Without a ledger that can be read the node answers nothing, and one whose chain breaks proves nothing. That there is none yet is no problem.
@@ -249,6 +257,16 @@ mod tests {
         assert_eq!(verdict(0, 2), "no problems, and 2 warnings at the end");
         assert_eq!(verdict(1, 0), "no problems in the configuration, and 1 problem of the node at the end");
         assert_eq!(verdict(2, 1), "no problems in the configuration; 2 problems of the node and 1 warning at the end");
+    }
+
+    #[test]
+    fn a_disk_without_room_is_a_problem_of_the_node_with_place_and_hint() {
+        let site = Site::new();
+        site.edit_config("[policy]", "[snapshots]\nmin_free_mib = 4294967295\n[policy]");
+        let (what, hint) = disk(&Config::load(&site.origin()).unwrap()).unwrap();
+        let place = format!("{}: ", site.path("state").display());
+        assert!(what.starts_with(&place) && what.ends_with(" MiB free"), "{what}");
+        assert!(hint.starts_with("make room, or move the folder"), "{hint}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) fn problems(datasets: &BTreeMap<String, Dataset>, file: &str) -> Prob
     let mut problems = Problems::default();
     for Dataset { name, contract, spec, .. } in datasets.values() {
         for rule in contract.rules().iter().filter(|rule| spec.on_fail(rule) != OnFail::Keep) {
-            let Some(why) = never(&rule.check, datasets) else { continue };
+            let Some(why) = never(&rule.check, contract, datasets) else { continue };
             let place = format!("dataset.{name}.rules.{}", rule.name);
             let what =
                 format!("rows or values are to be taken away by another dataset ({}): {why}", spec.on_fail(rule));
@@ -62,6 +62,7 @@ fn way_back<'a>(datasets: &'a BTreeMap<String, Dataset>, name: &'a str) -> Optio
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::config::Config;
     use crate::fixture::Site;
 
@@ -100,6 +101,40 @@ mod tests {
         let heart = site("heart", "", "[dataset.bb.rules]\nnot_before_heart = \"null\"\n");
         let text = Config::load(&heart.origin()).unwrap_err().to_string();
         assert!(text.contains("(null): `heart@1` has no `birth`"), "{text}");
+    }
+
+    #[test]
+    fn of_several_versions_a_rule_looks_into_that_of_its_own_contract_and_else_into_the_last() {
+        let looks = |aa: u32, bb: &[u32]| {
+            let site = site("", "", "");
+            let text = std::fs::read_to_string(site.path("contracts/bb.toml")).unwrap();
+            for version in [2, 3] {
+                let other = text.replace("bb@1", &format!("bb@{version}"));
+                std::fs::write(site.path(&format!("contracts/bb{version}.toml")), other).unwrap();
+            }
+            let text = std::fs::read_to_string(site.path("contracts/aa.toml")).unwrap();
+            std::fs::write(site.path("contracts/aa.toml"), text.replace("aa@1", &format!("aa@{aa}"))).unwrap();
+            site.edit_config("aa@1", &format!("aa@{aa}"));
+            site.edit_config(
+                "[dataset.bb]\ncontract = \"bb@1\"",
+                &format!("[dataset.bb]\ncontract = \"bb@{}\"", bb[0]),
+            );
+            let file = std::fs::read_to_string(site.path("node.toml")).unwrap();
+            let more: String = bb[1..]
+                .iter()
+                .map(|version| {
+                    let source = "source = { kind = \"csv\", path = \"bb.csv\" }";
+                    format!("[dataset.bb_{version}]\ncontract = \"bb@{version}\"\n{source}\n")
+                })
+                .collect();
+            std::fs::write(site.path("node.toml"), file + &more).unwrap();
+            let config = Config::load(&site.origin()).unwrap();
+            let into = looked_into(&config.datasets, &config.datasets["aa"]).next().unwrap();
+            into.contract.id().to_string()
+        };
+        assert_eq!(looks(1, &[1, 2]), "bb@1");
+        assert_eq!(looks(2, &[1, 2, 3]), "bb@2");
+        assert_eq!(looks(1, &[2, 3]), "bb@3");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use bocage_keep::doctor::machine;
 use bocage_net::Identity;
 use bocage_net::env::SystemClock;
 use bocage_net::secret::{SecretError, read_secret_text};
@@ -19,7 +20,7 @@ use rustix::process::{getegid, geteuid, getgroups};
 use zeroize::Zeroizing;
 
 use super::sections::Draft;
-use super::{Dataset, Group, Tls};
+use super::{Dataset, Group, StateDir, Tls};
 use crate::custodian::optout::{List, OptOutSpec, numbers_only};
 use crate::custodian::source::{Mapping, Opened, SourceError};
 
@@ -55,6 +56,9 @@ pub(super) fn look(draft: &mut Draft, depth: Depth, now: Timestamp) {
         look.group(group);
     }
     if depth == Depth::Everything {
+        if let Some(state) = &draft.state {
+            look.state(state);
+        }
         if let Some(program) = draft.steward.as_ref().and_then(|steward| steward.notify_command.first()) {
             look.notify_command(program);
         }
@@ -146,6 +150,13 @@ struct Look {
 impl Look {
     fn problem(&mut self, key: &str, message: String, hint: impl Into<String>) {
         self.problems.push(Problem::new(&self.file, key, message).hint(hint));
+    }
+
+    /// What is free there is no matter of the configuration.
+    fn state(&mut self, state: &StateDir) {
+        if let Some(found) = machine::unwritable(&state.0) {
+            self.problem("state_dir", found.what, found.fix.unwrap_or_default());
+        }
     }
 
     fn certificate(&mut self, tls: &Tls, site: Option<&str>, depth: Depth, now: Timestamp) {

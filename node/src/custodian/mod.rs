@@ -43,6 +43,7 @@ use crate::ingest::Why;
 pub use controls::{Control, Controls};
 
 use crate::sandbox::OnSealed;
+use desk::shown::Paused;
 use engine::Designs;
 use folds::KeptFolds;
 use ledger::bodies::{Attempt, AttemptState, Refusal};
@@ -161,6 +162,8 @@ pub struct Custodian {
     heard: Mutex<Option<SignedRevocations>>,
     /// Held while a release is recorded or a pause begins: one of the two comes first.
     brake: Mutex<()>,
+    /// A pause that the ledger did not take.
+    unwritten: Mutex<Option<Paused>>,
     snapshots: Snapshots,
     /// When the snapshot of each dataset was put into use that the ledger knows.
     adopted: Mutex<HashMap<String, SystemTime>>,
@@ -202,6 +205,7 @@ impl Custodian {
             refusals: Refusals::default(),
             heard: Mutex::default(),
             brake: Mutex::new(()),
+            unwritten: Mutex::default(),
             snapshots,
             adopted: Mutex::default(),
             asked: Mutex::default(),
@@ -293,6 +297,7 @@ impl Custodian {
 
     /// Notes that the operator, not the query, ended what is still being computed.
     pub fn end_stop(&self) {
+        self.write_down_pause();
         let stopped = || {
             let Some((_, study, round)) = self.ledger.in_flight()? else { return Ok(()) };
             let entry = Entry::new(Kind::Attempt, study, round, &Attempt { state: AttemptState::Stopped });

@@ -27,10 +27,14 @@ pub struct Other {
 #[derive(Default)]
 pub struct Others(BTreeMap<String, Result<Other, String>>);
 
-/// The dataset of the node under a contract of this name: of several versions, the last.
-pub fn under<'a>(datasets: &'a BTreeMap<String, Dataset>, name: &str) -> Option<&'a Dataset> {
+/// The dataset of the node that rules of `contract` mean by this name: of several versions of a contract that of their own, where there is none the last.
+fn meant<'a>(datasets: &'a BTreeMap<String, Dataset>, contract: &Contract, name: &str) -> Option<&'a Dataset> {
+    let own = contract.id().version();
     let of_name = datasets.values().filter(|dataset| dataset.contract.id().name() == name);
-    of_name.max_by_key(|dataset| dataset.contract.id().version())
+    of_name.max_by_key(|dataset| {
+        let version = dataset.contract.id().version();
+        (version == own, version)
+    })
 }
 
 /// The datasets that the rules of one look into.
@@ -38,7 +42,7 @@ pub fn looked_into<'a>(
     datasets: &'a BTreeMap<String, Dataset>,
     dataset: &'a Dataset,
 ) -> impl Iterator<Item = &'a Dataset> {
-    dataset.contract.looks_into().filter_map(|name| under(datasets, name))
+    dataset.contract.looks_into().filter_map(|name| meant(datasets, &dataset.contract, name))
 }
 
 /// All datasets, each after those that its rules look into.
@@ -59,10 +63,10 @@ pub fn in_order(datasets: &BTreeMap<String, Dataset>) -> Vec<&Dataset> {
     order
 }
 
-/// Why a rule can never be looked at in a dataset of the node, if so.
-pub fn never(check: &Check, datasets: &BTreeMap<String, Dataset>) -> Option<String> {
+/// Why a rule of a contract can never be looked at in a dataset of the node, if so.
+pub fn never(check: &Check, contract: &Contract, datasets: &BTreeMap<String, Dataset>) -> Option<String> {
     let name = check.looks_into()?;
-    let Some(other) = under(datasets, name) else {
+    let Some(other) = meant(datasets, contract, name) else {
         return Some(format!("this node has no dataset under a contract `{name}`"));
     };
     lacks(check, &other.contract)
@@ -82,7 +86,7 @@ impl Others {
 
     /// Those of a dataset whose patients are known by `form`, as they are now.
     pub fn of(config: &CustodianConfig, dataset: &Dataset, form: Option<&IdForm>) -> Self {
-        let other = |name: &str| match under(&config.datasets, name) {
+        let other = |name: &str| match meant(&config.datasets, &dataset.contract, name) {
             None => Err(format!("this node has no dataset under a contract `{name}`")),
             Some(other) => {
                 let why = |reason: String| {

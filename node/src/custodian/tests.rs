@@ -320,10 +320,19 @@ fn the_ledger_shows_what_left_cell_by_cell() {
 fn when_the_ledger_cannot_be_written_nothing_is_computed_and_nothing_leaves() {
     let site = Site::new();
     let custodian = ready(&site);
-    custodian.ledger.make_unwritable();
+    custodian.ledger.make_unwritable(true);
     let request = site.request(&site.study());
     assert_eq!(refusal(&custodian.round(&request)), ErrorCode::LedgerUnavailable);
     assert_eq!(kinds(&custodian), ["snapshot"]);
+}
+
+#[test]
+fn where_the_disk_takes_no_more_a_custodian_is_not_ready_and_says_why() {
+    let site = Site::new();
+    assert_eq!(ready(&site).readiness(), Ok(()));
+    site.edit_config("[policy]", "[snapshots]\nmin_free_mib = 4294967295\n[policy]");
+    let why = custodian(&site).readiness().unwrap_err();
+    assert!(why.contains("state: ") && why.contains(" MiB free; make room, or move the folder"), "{why}");
 }
 
 #[test]
@@ -333,7 +342,7 @@ fn a_release_that_cannot_be_recorded_does_not_leave_and_can_be_computed_later() 
     let own: Arc<std::sync::OnceLock<std::sync::Weak<Custodian>>> = Arc::default();
     let within = Arc::clone(&own);
     let switches = Switches {
-        before_query: Some(Arc::new(move |_| within.get().unwrap().upgrade().unwrap().ledger.make_unwritable())),
+        before_query: Some(Arc::new(move |_| within.get().unwrap().upgrade().unwrap().ledger.make_unwritable(true))),
         ..Switches::default()
     };
     let failing = Arc::new(custodian_with(&site, switches, Arc::new(|_| {})));

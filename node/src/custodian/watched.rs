@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bocage_daemon::figures::{Gauges, page};
 use bocage_daemon::process::Process;
 use bocage_daemon::status::{Look, Verdict, Watched};
+use bocage_keep::doctor::{Level, machine};
 
 use super::Custodian;
 use super::data::usable;
@@ -53,9 +54,13 @@ fn least_cap(policy: &Policy, dataset: &Dataset) -> Option<u64> {
 }
 
 impl Custodian {
-    /// Whether every dataset can be asked about, and the ledger be read.
-    fn readiness(&self) -> Verdict {
+    /// Whether every dataset can be asked about, the ledger be read, and the disk take more.
+    pub(super) fn readiness(&self) -> Verdict {
         self.ledger.head().map_err(|_| "the ledger cannot be read".to_owned())?;
+        let disk = machine::disk(&self.config.state.0, self.config.snapshots.min_free_mib);
+        if disk.level == Level::Fail {
+            return Err(format!("{}; {}", disk.what, disk.fix.unwrap_or_default()));
+        }
         // Why a snapshot is of no use is for the site's own people: the log and `datasets` say it.
         let without = self.config.datasets.values().filter(|dataset| usable(&self.config, dataset).is_err());
         let without: Vec<&str> = without.map(|dataset| dataset.name.as_str()).collect();

@@ -99,6 +99,7 @@ fn of_problem(check: Check, problem: &Problem) -> Finding {
 fn environment(config: &Config, problems: &Problems) -> Vec<Finding> {
     let about = |problem: &Problem| match problem.key.split(['.', '[']).next().unwrap_or_default() {
         "tls" => Check::Certificate,
+        "state_dir" => Check::Disk,
         "release" => Check::Key,
         "dataset" | "fhir_server" => Check::Sources,
         "optouts" => Check::OptOuts,
@@ -106,8 +107,8 @@ fn environment(config: &Config, problems: &Problems) -> Vec<Finding> {
         "policy" | "trust" | "steward" => Check::Policy,
         _ => Check::Config,
     };
-    // The certificate has a look of its own, which says more.
-    let others = problems.0.iter().filter(|problem| about(problem) != Check::Certificate);
+    // These have a look of their own, which says more.
+    let others = problems.0.iter().filter(|problem| !matches!(about(problem), Check::Certificate | Check::Disk));
     let mut found: Vec<Finding> = others.map(|problem| of_problem(about(problem), problem)).collect();
     let key = read_release_key(&config.release_key_file).ok();
     let settling = key.map_or_else(Vec::new, |key| nearly_used_up(&config.custodian(), &key));

@@ -26,6 +26,16 @@ pub struct Attempt {
     pub failures: u32,
 }
 
+impl Attempt {
+    /// How it ended, in half a line.
+    pub(super) fn ended(&self) -> String {
+        match self.error.as_deref().and_then(|error| error.lines().next()) {
+            Some(error) => format!("failed ({error})"),
+            None => "was cut off".to_owned(),
+        }
+    }
+}
+
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unfinished {
@@ -84,4 +94,21 @@ pub(super) fn write(path: &Path, attempt: &Attempt) -> Result<(), SecretError> {
 /// The attempt succeeded.
 pub(super) fn remove(path: &Path) {
     let _ = fs::remove_file(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_attempt_that_failed_it_is_said_over_what_and_another_was_cut_off() {
+        let ended = |error: Option<&str>| {
+            Attempt { began_at: Timestamp(0), error: error.map(str::to_owned), failures: 0 }.ended()
+        };
+        assert_eq!(
+            ended(Some("visits.csv: there is no such file\n  hint: a path")),
+            "failed (visits.csv: there is no such file)"
+        );
+        assert_eq!(ended(None), "was cut off");
+    }
 }

@@ -77,20 +77,23 @@ impl Ingest<'_> {
         let path = attempt::path(&dir, &self.dataset.name);
         let before = attempt::read(&path);
         let failures = before.as_ref().map_or(0, |attempt| attempt.failures);
-        let anew = Cell::new(before.is_some());
+        let before = Cell::new(before);
         let noted = |progress| {
             match progress {
                 // Where it cannot be written, the disk says so soon.
                 Progress::Begun => drop(attempt::write(&path, &Attempt { began_at: now, error: None, failures })),
                 Progress::GoesOn { rows } => {
-                    anew.set(false);
+                    before.set(None);
                     tracing::info!(dataset = self.dataset.name, rows, "goes on where an ingest before was interrupted");
                 }
-                Progress::Reading { .. } if anew.replace(false) => {
-                    tracing::info!(
-                        dataset = self.dataset.name,
-                        "the ingest before came to no end; this one reads the source from the start"
-                    );
+                Progress::Reading { .. } => {
+                    if let Some(before) = before.take() {
+                        let ended = before.ended();
+                        tracing::info!(
+                            dataset = self.dataset.name,
+                            "the ingest before {ended}; this one reads the source from the start"
+                        );
+                    }
                 }
                 _ => {}
             }

@@ -11,9 +11,10 @@ use std::path::Path;
 
 use bocage_protocol::front::{Sort, with_lines};
 use bocage_protocol::limits::CONFIG_TEXT_BYTES;
-use bocage_protocol::settings::{Problem, Problems};
+use bocage_protocol::settings::{Problem, Problems, join};
 use config::{Config, ConfigError, Environment, FileFormat, ValueKind};
 use serde_json::Value;
+use toml::de::{DeTable, DeValue};
 
 /// Between prefix and key, and between the parts of a key, in an environment variable's name.
 const SEPARATOR: &str = "__";
@@ -92,7 +93,11 @@ fn load_from(
     let text = read_text(file).map_err(|(message, hint)| Problem::new(&name, "", message).hint(hint))?;
     // Parsed alone first, so that what goes wrong here is the file's.
     let source = || config::File::from_str(&text, FileFormat::Toml);
-    let alone = Config::builder().add_source(source()).build().map_err(|error| syntax(&name, error))?;
+    let alone = Config::builder().add_source(source()).build().map_err(|error| match too_long(&text) {
+        Some(key) => with_line(&text, out_of_range(&name, &key)),
+        None => syntax(&name, error),
+    })?;
+    let file = to_json(&name, "", alone.cache).map_err(|problem| with_line(&text, problem))?;
 
     let environment = environment.unwrap_or_else(environment_of_process);
     let mut others = named(env_prefix, &environment);
@@ -109,7 +114,10 @@ fn load_from(
         others.push((key.clone(), COMMAND_LINE.to_owned()));
     }
     let tree = builder.build().map_err(|error| Problem::new("environment", env_prefix, error.to_string()))?;
-    let (tree, file) = (to_json(&name, "", tree.cache)?, to_json(&name, "", alone.cache)?);
+    let tree = to_json(&name, "", tree.cache).map_err(|problem| {
+        let source = others.iter().rev().find(|(key, _)| *key == problem.key).map(|(_, source)| source.clone());
+        Problem { file: source.unwrap_or(problem.file), ..problem }
+    })?;
     Ok(Settings { tree, file, others, name, text })
 }
 
@@ -161,6 +169,34 @@ fn syntax(name: &str, error: ConfigError) -> Problem {
     problem.hint("the file is TOML: key = \"text\", key = 1, [section]")
 }
 
+fn with_line(text: &str, problem: Problem) -> Problem {
+    let name = problem.file.clone();
+    with_lines(text, &name, problem.clone().into()).0.pop().unwrap_or(problem)
+}
+
+fn out_of_range(name: &str, at: &str) -> Problem {
+    Problem::new(name, at, "number out of range").hint("numbers are finite, and whole ones have at most 18 digits")
+}
+
+/// The key of a whole number that is TOML and has more digits than are read. The parser says of it that there is one.
+fn too_long(text: &str) -> Option<String> {
+    fn within(value: &DeValue<'_>, at: &str) -> Option<String> {
+        match value {
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).is_err().then(|| at.to_owned())
+            }
+            DeValue::Table(table) => {
+                table.iter().find_map(|(key, value)| within(value.get_ref(), &join(at, key.get_ref())))
+            }
+            DeValue::Array(list) => {
+                list.iter().enumerate().find_map(|(i, value)| within(value.get_ref(), &format!("{at}[{i}]")))
+            }
+            _ => None,
+        }
+    }
+    within(&DeValue::Table(DeTable::parse(text).ok()?.into_inner()), "")
+}
+
 /// An override's text as the value it looks like, by the same rules as environment variables.
 fn parsed(text: &str) -> ValueKind {
     if let Ok(flag) = text.to_lowercase().parse::<bool>() {
@@ -177,7 +213,7 @@ fn parsed(text: &str) -> ValueKind {
 
 fn to_json(name: &str, at: &str, value: config::Value) -> Result<Value, Problem> {
     let within = |key: &str| if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") };
-    let out_of_range = || Problem::new(name, at, "number out of range");
+    let out_of_range = || out_of_range(name, at);
     Ok(match value.kind {
         ValueKind::Nil => Value::Null,
         ValueKind::Boolean(flag) => Value::Bool(flag),
@@ -299,6 +335,25 @@ mod tests {
         assert!(load_text(&huge, &[], &[]).unwrap_err().message.contains("larger"));
         let problem = load_text("", &[], &[("a..b", "1")]).unwrap_err();
         assert_eq!((problem.file.as_str(), problem.key.as_str()), ("command line", "a..b"));
-        assert!(load_text("", &[], &[("a.b", "inf")]).unwrap_err().message.contains("range"));
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_told_with_its_key_and_where_it_came_from() {
+        let said = |text: &str, variables: &[(&str, &str)], overrides: &[(&str, &str)]| {
+            let problem = load_text(text, variables, overrides).unwrap_err();
+            let file = problem.file.rsplit('/').next().unwrap_or_default().to_owned();
+            format!("{file}: {}: {}", problem.place(), problem.message)
+        };
+        let long = "9".repeat(20);
+        let in_file = |text: &str| said(text, &[], &[]);
+        assert_eq!(in_file(&format!("[a]\nx = {long}")), "node.toml: line 2, a.x: number out of range");
+        assert_eq!(
+            in_file(&format!("[[r]]\n[[r]]\nx = [1,\n  0x{long}]")),
+            "node.toml: line 4, r[1].x[1]: number out of range"
+        );
+        assert_eq!(in_file("[a]\ny = 1\nx = inf"), "node.toml: line 3, a.x: number out of range");
+        assert_eq!(said("", &[], &[("a.b", "inf")]), "command line: a.b: number out of range");
+        let variable = [("BOCAGE_NODE__A__B", "nan")];
+        assert_eq!(said("", &variable, &[]), "BOCAGE_NODE__A__B: a.b: number out of range");
     }
 }

@@ -24,7 +24,7 @@ fn room(node: &Process, bytes: Option<u64>) {
 }
 
 #[test]
-fn a_node_without_room_for_its_ledger_refuses_politely_and_recovers() {
+fn a_node_without_room_for_its_ledger_refuses_politely_obeys_a_pause_and_recovers() {
     let lab = Lab::new(EXE);
     let node = lab.node_ignoring_file_size(FIRST);
     node.wait_for_line(&["taking a snapshot"]);
@@ -38,7 +38,17 @@ fn a_node_without_room_for_its_ledger_refuses_politely_and_recovers() {
         assert_eq!(error.code, ErrorCode::LedgerUnavailable, "{error}");
     }
     node.wait_for_line(&["the ledger cannot be used"]);
+    let (code, said, _) = lab.at_node(FIRST, &["health", "--ready"]);
+    assert!(code == Some(1) && said.contains("state: no file can be written there: file too large"), "{said}");
+    let (code, said, failed) = lab.at_node(FIRST, &["pause"]);
+    assert!(code == Some(1) && said.starts_with("all answers are paused since "), "{said}{failed}");
+    assert!(failed.starts_with("error: the pause is not written down: cannot write the ledger: "), "{failed}");
+    let paused = |reply: Reply| matches!(reply, Reply::Pending(error) if error.code == ErrorCode::Paused);
+    assert!(paused(lab.ask_custodian(FIRST, &before)));
     room(&node, None);
+    assert!(paused(lab.ask_custodian(FIRST, &during)));
+    node.wait_for_line(&["the pause is in the ledger now"]);
+    assert_eq!(lab.at_node(FIRST, &["resume"]).0, Some(0));
     assert!(matches!(lab.ask_custodian(FIRST, &during), Reply::Released(_)));
     assert_eq!(lab.ask_custodian(FIRST, &before), released, "what left before is the same");
     assert_eq!(node.child_pid("custodian"), pid, "the custodian lived through it");

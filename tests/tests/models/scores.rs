@@ -136,3 +136,12 @@ fn what_excludes_each_other_is_one_category_as_the_refusal_writes_it() {
         is_answered(&sites, Gate::USUAL, &format!("model = {{ formula = \"x ~ {category}\" }}"), &["(intercept)"]);
     }
 }
+
+#[test]
+fn of_two_conditions_of_which_everybody_has_one_the_refusal_leaves_one_out() {
+    let sites = sites(|_, _| {});
+    let result = run(&sites, Gate::USUAL, "model = { formula = \"x ~ (score < 3) + (score >= 3)\" }");
+    let said = "if everybody has one of them, leave `score >= 3` out; ";
+    assert!(result.notes.iter().any(|note| note.contains(said)), "{:?}", result.notes);
+    is_answered(&sites, Gate::USUAL, "model = { formula = \"x ~ (score < 3)\" }", &["(intercept)"]);
+}

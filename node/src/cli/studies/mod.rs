@@ -18,7 +18,7 @@ use super::output::{Failure, Format, print, print_csv, print_json};
 use crate::config::Config;
 use crate::config::environment::read_release_key;
 use crate::custodian::Controls;
-use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed};
+use crate::custodian::desk::shown::{AtTheDesk, Dossier, Listed, Unwritten};
 use crate::custodian::desk::wire::{Answer, Command, Order};
 use crate::custodian::desk::{Desk, Secret};
 use crate::custodian::ledger::Ledger;
@@ -156,14 +156,20 @@ fn show_dossier(dossier: &Dossier, format: Format) -> Result<(), Failure> {
 
 fn show_pause(desk: &AtTheDesk, format: Format) -> Result<(), Failure> {
     match format {
-        Format::Text => print(|out| text::pause(out, desk.paused.as_ref())),
-        Format::Json => print_json(&desk.paused),
+        Format::Text => print(|out| text::pause(out, desk.paused.as_ref()))?,
+        Format::Json => print_json(&desk.paused)?,
         Format::Csv => {
             let row = desk.paused.iter().map(|p| {
                 vec![p.at.clone(), p.by.uid.to_string(), p.by.user.clone(), p.reason.clone().unwrap_or_default()]
             });
-            print_csv(&["paused_at", "uid", "user", "reason"], row)
+            print_csv(&["paused_at", "uid", "user", "reason"], row)?;
         }
+    }
+    match desk.paused.as_ref().and_then(|paused| paused.unwritten.as_ref()) {
+        Some(Unwritten { why, hint }) => Err(Failure::theirs(format!("the pause is not written down: {why}")).hint(
+            format!("{hint}: the next study that asks then has it written down, or this command given again; until then a restart of the node ends it"),
+        )),
+        None => Ok(()),
     }
 }
 

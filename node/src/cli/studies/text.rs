@@ -60,7 +60,11 @@ pub fn pause(out: &mut dyn Write, paused: Option<&Paused>) -> io::Result<()> {
         None => writeln!(out, "answers go on"),
         Some(paused) => {
             let why = paused.reason.as_ref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
-            writeln!(out, "all answers are paused since {} by {}{why}", paused.at, paused.by)
+            writeln!(out, "all answers are paused since {} by {}{why}", paused.at, paused.by)?;
+            match &paused.unwritten {
+                Some(_) => writeln!(out, "the ledger does not have this pause: it ends with the custodian's process"),
+                None => Ok(()),
+            }
         }
     }
 }

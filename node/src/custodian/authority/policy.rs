@@ -76,11 +76,7 @@ impl Effective {
             true => (other.threshold, other.threshold_by),
             false => (self.threshold, self.threshold_by),
         };
-        let (mut quiet, mut limits) = (self.quiet, self.limits);
-        quiet.extend(other.quiet);
-        let unknown = |limit: &Limit| !limits.contains(limit);
-        let more: Vec<Limit> = other.limits.into_iter().filter(unknown).collect();
-        limits.extend(more);
+        let (quiet, limits) = (each_once(self.quiet, other.quiet), each_once(self.limits, other.limits));
         let models = match (self.models, other.models) {
             (Some(Models::Refuse), _) | (_, Some(Models::Refuse)) => Some(Models::Refuse),
             (Some(Models::Exact), Some(Models::Exact)) => Some(Models::Exact),
@@ -141,13 +137,23 @@ impl Effective {
                 .and_then(|_| settings().filter_map(|(s, ..)| s.model_threshold.or(s.threshold)).max()),
             cap,
             two_persons: settings().any(|(s, ..)| s.two_persons),
-            quiet: settings().flat_map(|(s, ..)| s.quiet.iter().copied()).collect(),
+            quiet: settings().fold(Vec::new(), |all, (s, ..)| each_once(all, s.quiet.clone())),
             limits: settings().filter_map(limit).collect(),
             mode: settings().filter_map(|(s, by, _)| Some((s.mode?, by))).reduce(coarser),
             models: settings().filter_map(|(s, ..)| s.models).max(),
             per_site_results: settings().filter_map(|(s, ..)| s.per_site_results).min() == Some(true),
         }
     }
+}
+
+/// All of one, and what only the other has.
+fn each_once<T: PartialEq>(mut one: Vec<T>, other: Vec<T>) -> Vec<T> {
+    for item in other {
+        if !one.contains(&item) {
+            one.push(item);
+        }
+    }
+    one
 }
 
 /// The less exact of two modes; the first where they are equal.

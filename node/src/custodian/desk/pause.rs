@@ -1,15 +1,16 @@
 //! Stopping everything: while a pause lasts nothing leaves the site, also nothing that is being computed when it begins.
 //!
 //! A pause stands in the ledger. Beginning one, and a person's no, exclude what may leave being recorded ([`Custodian::unless_stopped`]), so
-//! that after the command has returned nothing leaves any more.
+//! that after the command has returned nothing leaves any more. One that the ledger does not take, as on a full disk, lasts in memory until it does:
+//! whoever says stop is obeyed, and told that it is not written down.
 
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
 
 use bocage_protocol::error::{ErrorCode, PublicError};
 use bocage_protocol::ids::StudyId;
 
 use super::seal::Secret;
-use super::shown::Paused;
+use super::shown::{Paused, Unwritten};
 use crate::config::CustodianConfig;
 use crate::custodian::Custodian;
 use crate::custodian::controls::Control;
@@ -64,13 +65,13 @@ fn lasting(ledger: &Ledger, secret: Secret<'_>) -> Result<Option<Lasting>, Ledge
 /// # Errors
 /// Where the ledger cannot be read.
 pub fn paused(ledger: &Ledger, secret: Secret<'_>) -> Result<Option<Paused>, LedgerError> {
-    let shown = |Lasting { at, pause, .. }: Lasting| Paused { at, by: pause.by, reason: pause.reason };
+    let shown = |Lasting { at, pause, .. }: Lasting| Paused { at, by: pause.by, reason: pause.reason, unwritten: None };
     Ok(lasting(ledger, secret)?.map(shown))
 }
 
 /// What the researcher is told.
-fn told(config: &CustodianConfig, pause: &Pause) -> PublicError {
-    let why = pause.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+fn told(config: &CustodianConfig, reason: Option<&str>) -> PublicError {
+    let why = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     PublicError::new(ErrorCode::Paused, format!("{} has paused all answers{why}", config.site))
         .hint("nothing to do: it is asked again, until open_until")
 }
@@ -88,7 +89,25 @@ impl Custodian {
         if !self.switches.controls.enforces(Control::Pause) {
             return Ok(None);
         }
-        Ok(self.lasting()?.map(|lasting| told(&self.config, &lasting.pause)))
+        if let Some(paused) = &*self.unwritten() {
+            return Ok(Some(told(&self.config, paused.reason.as_deref())));
+        }
+        Ok(self.lasting()?.map(|lasting| told(&self.config, lasting.pause.reason.as_deref())))
+    }
+
+    /// The pause that the ledger did not take, if there is one.
+    pub(super) fn unwritten(&self) -> MutexGuard<'_, Option<Paused>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes such a pause down, if the ledger takes it by now.
+    pub(in crate::custodian) fn write_down_pause(&self) {
+        let mut unwritten = self.unwritten();
+        let Some(Paused { by, reason, .. }) = unwritten.clone() else { return };
+        if self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Pause, &Pause { by, reason })]).is_ok() {
+            tracing::warn!("the pause is in the ledger now");
+            *unwritten = None;
+        }
     }
 
     /// What the researcher is told while nothing is answered, for whichever reason.
@@ -96,6 +115,7 @@ impl Custodian {
     /// # Errors
     /// Where the ledger cannot be read.
     pub(in crate::custodian) fn stands_still(&self) -> Result<Option<PublicError>, LedgerError> {
+        self.write_down_pause();
         match self.restored()? {
             Some(error) => Ok(Some(error)),
             None => self.paused(),
@@ -122,32 +142,46 @@ impl Custodian {
         Ok(None)
     }
 
-    /// Begins a pause; one that lasts already goes on, for a new reason if one is given. Answers whether anything changed.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be used.
-    pub(super) fn pause(&self, by: Person, reason: Option<String>) -> Result<bool, LedgerError> {
+    /// Begins a pause; one that lasts already goes on, for a new reason if one is given. Where the ledger does not take it, it lasts as long as this process.
+    pub(super) fn pause(&self, by: Person, reason: Option<String>) {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.lasting()?.is_some_and(|lasting| reason.is_none() || lasting.pause.reason == reason) {
-            return Ok(false);
+        let mut unwritten = self.unwritten();
+        // Where the ledger cannot be read, it does not take the pause either.
+        let before = unwritten.take().or_else(|| paused(&self.ledger, Secret(&self.release_key)).ok().flatten());
+        let stands = |before: &Paused| before.unwritten.is_none() && (reason.is_none() || before.reason == reason);
+        if before.as_ref().is_some_and(stands) {
+            return;
         }
         tracing::warn!(%by, "all answers are paused");
-        self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Pause, &Pause { by, reason })])?;
-        Ok(true)
+        let now = self.clock.now();
+        let (at, given) = before.map_or_else(|| (now.to_string(), None), |before| (before.at, before.reason));
+        let pause = Pause { by, reason: reason.or(given) };
+        if let Err(error) = self.ledger.append(now, &[Entry::of_site(Kind::Pause, &pause)]) {
+            tracing::error!(%error, "the pause is not in the ledger: until that takes it, it lasts as long as this process");
+            let Pause { by, reason } = pause;
+            let why = Unwritten { why: error.to_string(), hint: error.hint().to_owned() };
+            *unwritten = Some(Paused { at, by, reason, unwritten: Some(why) });
+        }
     }
 
-    /// Ends the pause; answers whether there was one.
+    /// Ends the pause, if there is one.
     ///
     /// # Errors
     /// Where the ledger cannot be used.
-    pub(super) fn resume(&self, by: Person) -> Result<bool, LedgerError> {
+    pub(super) fn resume(&self, by: Person) -> Result<(), LedgerError> {
         let _still = self.brake.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(lasting) = self.lasting()? else { return Ok(false) };
-        tracing::warn!(%by, "answers go on");
-        let unsealed = Resume { by, ends: lasting.seq, seal: None };
-        let seal = Secret(&self.release_key).seal_end(&lasting.hash, &unsealed);
-        let resume = Resume { seal: Some(seal), ..unsealed };
-        self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Resume, &resume)])?;
-        Ok(true)
+        let mut unwritten = self.unwritten();
+        let lasting = self.lasting()?;
+        if lasting.is_some() || unwritten.is_some() {
+            tracing::warn!(%by, "answers go on");
+        }
+        if let Some(lasting) = lasting {
+            let unsealed = Resume { by, ends: lasting.seq, seal: None };
+            let seal = Secret(&self.release_key).seal_end(&lasting.hash, &unsealed);
+            let resume = Resume { seal: Some(seal), ..unsealed };
+            self.ledger.append(self.clock.now(), &[Entry::of_site(Kind::Resume, &resume)])?;
+        }
+        *unwritten = None;
+        Ok(())
     }
 }

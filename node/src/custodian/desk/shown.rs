@@ -27,6 +27,18 @@ pub struct Paused {
     pub by: Person,
     /// Why.
     pub reason: Option<String>,
+    /// Why the ledger does not have it, where it does not: then it lasts as long as the custodian's process, or until the ledger takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<Unwritten>,
+}
+
+/// Why something is not in the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Unwritten {
+    /// Why.
+    pub why: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// A study in a list.

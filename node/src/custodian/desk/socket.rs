@@ -167,17 +167,23 @@ fn failed(message: impl Into<String>, hint: impl Into<String>) -> Answer {
 impl Custodian {
     /// Does what a person wants.
     pub fn command(&self, by: Person, command: Command) -> Answer {
-        match self.obey(by, command) {
-            Ok(answer) => answer,
-            Err(unsaid) => failed(unsaid.to_string(), unsaid.hint()),
+        let mut answer = self.obey(by, command).unwrap_or_else(|unsaid| failed(unsaid.to_string(), unsaid.hint()));
+        // The desk reads the ledger, which does not have this one.
+        if let Some(paused) = self.unwritten().clone() {
+            match &mut answer {
+                Answer::Desk(desk) => desk.paused = Some(paused),
+                Answer::Study(dossier) => dossier.paused = Some(paused),
+                Answer::Stopped { .. } | Answer::Accepted(_) | Answer::Failed { .. } => {}
+            }
         }
+        answer
     }
 
     fn obey(&self, by: Person, command: Command) -> Result<Answer, Unsaid> {
         let study = match command {
             Command::List { all } => return Ok(Answer::Desk(self.desk().list(all)?)),
             Command::Pause { reason } => {
-                self.pause(by, line(reason)?)?;
+                self.pause(by, line(reason)?);
                 return Ok(Answer::Desk(self.desk().list(false)?));
             }
             Command::Resume => {

@@ -305,5 +305,8 @@ fn one_category(flags: &[Flag]) -> String {
         let each = flags.iter().enumerate().map(|(at, flag)| format!(" when {} then '{}'", holds(flag), at + 1));
         format!("(case when {} then '0'{} end)", none.join(" and "), each.collect::<String>())
     };
-    format!("if nobody can have two of {}, they are one category: {category}", names.join(", "))
+    // Then nobody is at the category's first level.
+    let whole = names.last().map(|last| format!("; if everybody has one of them, leave {last} out"));
+    let whole = whole.unwrap_or_default();
+    format!("if nobody can have two of {}, they are one category: {category}{whole}", names.join(", "))
 }

@@ -9,7 +9,7 @@
 //! (Laird, Olivier 1981), less what the means of risk sets take off.
 
 use super::leaving::CountedLeaving;
-use super::model::TooFew;
+use super::model::{NEARER, TooFew};
 
 /// What the engine has counted of risk sets at a step.
 #[derive(Default)]
@@ -60,7 +60,8 @@ pub(super) fn check(risk: &CountedRisk, name: impl Fn(usize) -> String, k: u32) 
         return Ok(());
     }
     if !are_empty_or_enough(risk, k) {
-        return Err(TooFew::because("a stratum has too few patients with the event, or too few without"));
+        let why = "a stratum has too few patients with the event, or too few without";
+        return Err(TooFew::because(why).or("ask for fewer strata, or group their levels"));
     }
     let shared = risk.shares.iter().filter(|(share, _)| share * f64::from(k) <= 1.0);
     let shared: u64 = shared.map(|(_, events)| u64::from(*events)).sum();
@@ -70,7 +71,7 @@ pub(super) fn check(risk: &CountedRisk, name: impl Fn(usize) -> String, k: u32) 
     }
     let width = risk.timed.unwrap_or(risk.parts.len());
     match risk.parts.iter().position(|(sum, most)| most * f64::from(k) > *sum) {
-        Some(at) => Err(TooFew::because(format!("one event says too much of `{}`", name(at % width)))),
+        Some(at) => Err(TooFew::because(format!("one event says too much of `{}`", name(at % width))).or(NEARER)),
         None => Ok(()),
     }
 }

@@ -13,7 +13,7 @@
 use bocage_protocol::limits;
 use bocage_protocol::plan::Described;
 
-use super::model::TooFew;
+use super::model::{NEARER, TooFew};
 use super::{Rules, Withheld};
 use crate::custodian::controls::Control;
 
@@ -46,7 +46,7 @@ pub(super) fn check(counted: &CountedDescribed, name: impl Fn(usize) -> String, 
     let k = f64::from(rules.threshold);
     let alone = counted.squares.iter().position(|(all, most)| most * k > *all);
     match alone.filter(|_| rules.controls.enforces(Control::MomentShares)) {
-        Some(at) => Err(TooFew::because(format!("one patient says too much of how `{}` varies", name(at)))),
+        Some(at) => Err(TooFew::because(format!("one patient says too much of how `{}` varies", name(at))).or(NEARER)),
         None => Ok(()),
     }
 }

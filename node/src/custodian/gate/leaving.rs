@@ -19,7 +19,7 @@ use std::sync::Arc;
 use bocage_protocol::plan::{ModelLayout, SharedGrid};
 
 use super::columns::{sides, spreads};
-use super::model::{CountedModel, TooFew, are_enough};
+use super::model::{CountedModel, NEARER, TooFew, are_enough};
 use super::moved::is_settled;
 use super::{Rules, Weights, Withheld};
 use crate::custodian::controls::Control;
@@ -116,7 +116,8 @@ impl Groups<'_> {
         let shared = |(all, most): &(f64, f64)| most * SHARES <= *all;
         match self.enforced && !self.leaving.weights.iter().all(shared) {
             true => {
-                Err(Withheld::Model(TooFew::because("a patient weighs too much among those who leave in an interval")))
+                let why = "a patient weighs too much among those who leave in an interval";
+                Err(Withheld::Model(TooFew::because(why).or(NEARER)))
             }
             false => Ok(()),
         }
@@ -164,9 +165,8 @@ impl Groups<'_> {
 }
 
 fn few() -> Withheld {
-    Withheld::Model(TooFew::because(
-        "too few patients leave or come in an interval, by the event or otherwise, or too alike ones",
-    ))
+    let why = "too few patients leave or come in an interval, by the event or otherwise, or too alike ones";
+    Withheld::Model(TooFew::because(why).or("ask for wider intervals"))
 }
 
 /// What is told apart of all these patients.

@@ -230,10 +230,15 @@ pub struct TooFew {
 impl TooFew {
     /// In these words.
     pub(super) fn because(why: impl Into<String>) -> Self {
-        Self { why: why.into(), hint: format!("{GROUP}; or {ELSE}") }
+        Self { why: why.into(), hint: ELSE.to_owned() }
     }
 
-    /// The same with what a study can do about it.
+    /// The same where this helps, too.
+    pub(super) fn or(self, remedy: &str) -> Self {
+        Self { hint: format!("{remedy}; or {ELSE}"), ..self }
+    }
+
+    /// The same with all that a study can do about it.
     pub(super) fn hint(self, hint: String) -> Self {
         Self { hint, ..self }
     }
@@ -248,6 +253,9 @@ impl TooFew {
 /// What helps where levels are too many.
 pub(super) const GROUP: &str =
     "group levels (grouped(column, 'name'), or a condition); a declared level that nobody has here is such, too";
+/// What helps where one patient is far from the others.
+pub(super) const NEARER: &str =
+    "bring a number's ends nearer: ln(column), plausible(column, LEAST, GREATEST) or cut(column, …)";
 /// What helps always.
 pub(super) const ELSE: &str = "leave the term out, or ask other sites";
 
@@ -306,16 +314,17 @@ fn left_out(withheld: Withheld) -> Withheld {
 /// Whether each of these has enough patients, and enough of them of all that its columns tell apart.
 fn enough(of: &[CountedModel], layout: &ModelLayout, rules: Rules) -> Result<(), Withheld> {
     let (k, parameters) = (rules.threshold, layout.sums().width as u64);
-    let few = |why: String| Err(Withheld::Model(TooFew::because(why)));
     for counted in of {
         if counted.ones.len() != counted.sides.len() || counted.both.len() != pairs(counted.sides.len()) {
             return Err(Withheld::Inconsistent);
         }
         if counted.n < u64::from(k.max(1)) {
-            return few(format!("fewer than {k} patients have all that the model reads"));
+            let why = format!("fewer than {k} patients have all that the model reads");
+            return Err(Withheld::Model(TooFew::because(why)));
         }
         if k > 1 && rules.controls.enforces(Control::ModelSize) && !are_enough(counted.summed(), parameters) {
-            return few(format!("there are too few patients for {parameters} parameters"));
+            let why = format!("there are too few patients for {parameters} parameters");
+            return Err(Withheld::Model(TooFew::because(why).or(GROUP)));
         }
     }
     if k > 1 { columns::check(of, layout, rules).map_err(Withheld::Model) } else { Ok(()) }
@@ -340,17 +349,18 @@ fn block(
     if counted.sums.len() != layout.block_values() {
         return Err(Withheld::Inconsistent);
     }
-    let few = |why: String| Err(Withheld::Model(TooFew::because(why)));
+    let few = |why: &str| Err(Withheld::Model(TooFew::because(why)));
+    let far = |why: &str| Err(Withheld::Model(TooFew::because(why).or(NEARER)));
     if !counted.sums.iter().all(|sum| sum.is_finite()) {
-        return few("the step's sums are not finite at these coefficients".to_owned());
+        return few("the step's sums are not finite at these coefficients");
     }
     if k > 1 {
         if rules.controls.enforces(Control::ModelWeights) && !counted.weights.are_shared(k) {
-            return few("a patient weighs too much in the model at this step".to_owned());
+            return far("a patient weighs too much in the model at this step");
         }
         if rules.controls.enforces(Control::ModelSquares) {
             if !is_shared(counted.weights.deviance, k) {
-                return few("a patient is too far from what the model says at this step".to_owned());
+                return far("a patient is too far from what the model says at this step");
             }
             // No fit needs it, and of a rare outcome a few are most of it: then it is no number.
             if !is_shared(counted.weights.pearson, k) {
@@ -358,11 +368,11 @@ fn block(
             }
         }
         if rules.controls.enforces(Control::ModelLeverage) && counted.weights.leverage > LEVERAGE {
-            return few("a patient is too far from the others in what the model reads".to_owned());
+            return far("a patient is too far from the others in what the model reads");
         }
         let even = counted.predictions.iter().all(|(_, shares)| shares.are_even(k));
         if rules.controls.enforces(Control::ModelScores) && !even {
-            return few("a prediction is so steep that it singles patients out".to_owned());
+            return few("a prediction is so steep that it singles patients out");
         }
         if let Some(risk) = counted.risk.as_ref().filter(|_| rules.controls.enforces(Control::ModelRiskSets)) {
             cox::check(risk, |column| layout.name(column), k).map_err(Withheld::Model)?;
@@ -373,7 +383,7 @@ fn block(
         let chosen = counted.described.as_ref().and_then(|described| described::few_lack(described, k));
         if let Some(column) = chosen.filter(|_| rules.controls.enforces(Control::MomentNulls)) {
             let column = layout.name(column);
-            return few(format!("fewer than {k} patients have no `{column}`, of which the study says who has it"));
+            return few(&format!("fewer than {k} patients have no `{column}`, of which the study says who has it"));
         }
         if !moved.iter().all(|part| moved::is_settled(part, layout, rules)) {
             return Err(Withheld::Model(waits(k)));

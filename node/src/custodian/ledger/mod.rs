@@ -253,10 +253,10 @@ impl Ledger {
         run().map_err(LedgerError::Read)
     }
 
-    /// From now on writing fails, as on a disk that became read-only.
+    /// Whether writing fails from now on, as on a disk that became read-only.
     #[cfg(test)]
-    pub(crate) fn make_unwritable(&self) {
-        self.lock().pragma_update(None, "query_only", true).unwrap();
+    pub(crate) fn make_unwritable(&self, so: bool) {
+        self.lock().pragma_update(None, "query_only", so).unwrap();
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

@@ -87,7 +87,7 @@ mod tests {
         assert_eq!((seqs, level()), (vec![1], 2));
         assert_eq!(Ledger::open_read_only(&path).unwrap().verify().unwrap().unwrap().records, 1);
         syncing.wait().unwrap();
-        ledger.make_unwritable();
+        ledger.make_unwritable(true);
         assert!(ledger.append_if(Timestamp(1), &entries, |_| Ok(())).is_err());
         assert_eq!(level(), 2);
     }

@@ -186,12 +186,12 @@ impl Binder<'_> {
                 self.note(&key, format!("`{}` has no column `{column}`", self.spec.contract), hint);
             }
         }
+        let hint = "without it no row fits the contract; map it, or do not offer the dataset";
         for column in spec.absent.iter().filter(|c| self.contract.is_subject(c.as_str())) {
-            self.note("absent", format!("`{column}` names the patient"), None);
+            self.note("absent", format!("`{column}` names the patient"), Some(hint.to_owned()));
         }
         for column in self.contract.columns().iter().filter(|c| c.required && spec.absent.contains(&c.name)) {
-            let hint = "without it no row fits the contract; map it, or do not offer the dataset".to_owned();
-            self.note("absent", format!("`{}` is required by the contract", column.name), Some(hint));
+            self.note("absent", format!("`{}` is required by the contract", column.name), Some(hint.to_owned()));
         }
         self.check_rules();
     }
@@ -229,7 +229,7 @@ impl Binder<'_> {
             if self.source.is_some_and(|source| source.contains(name)) {
                 return Some(Rule::Expression(Expr::Column(name.clone())));
             }
-            self.unmapped(name);
+            self.unmapped(column);
             return None;
         };
         let key = format!("map.{name}");
@@ -265,11 +265,15 @@ impl Binder<'_> {
         None
     }
 
-    fn unmapped(&mut self, name: &ColumnName) {
+    fn unmapped(&mut self, column: &Column) {
+        let name = &column.name;
         let near = nearest(name.as_str(), self.source.into_iter().flatten().map(ColumnName::as_str));
         let hint = match near {
             Some(near) => {
                 format!("if it is the source's `{near}`: {name} = \"{near}\" under [dataset.{}.map]", self.spec.name)
+            }
+            None if column.required || self.contract.is_subject(name.as_str()) => {
+                format!("map it: {name} = \"…\" under [dataset.{}.map]", self.spec.name)
             }
             None => format!("map it, or declare it not collected: absent = [\"{name}\"]"),
         };

@@ -1,6 +1,7 @@
 //! The machine: disk, memory, who may read which file. What it finds follows from numbers alone, so that tests need no full disk.
 
 use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,11 +17,20 @@ const MEMORY_ENOUGH: u64 = 1024 * MIB;
 /// Files that a finding names.
 const NAMED: usize = 4;
 
-/// Room on the disk of a folder, which may not be there yet.
+/// What is written to see whether anything can be.
+const TRIAL_BYTES: usize = 4096;
+
+/// The disk of a folder, which may not be there yet: whether it can be written, and what is free. However little must stay free, none is too little.
 pub fn disk(folder: &Path, least_mib: u32) -> Finding {
-    let there = folder.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    if let Some(fails) = unwritable(folder) {
+        return fails;
+    }
+    let (there, least) = (nearest(folder), u64::from(least_mib.max(1)) * MIB);
+    if let Err(full) = trial(there) {
+        return Finding::fail(Check::Disk, format!("{}: {full}", folder.display()), make_room(least));
+    }
     match rustix::fs::statvfs(there) {
-        Ok(disk) => room(folder, disk.f_bavail.saturating_mul(disk.f_frsize), u64::from(least_mib) * MIB),
+        Ok(disk) => room(folder, disk.f_bavail.saturating_mul(disk.f_frsize), least),
         Err(error) => {
             let fix = "the disk or network share must be mounted and readable";
             Finding::fail(Check::Disk, format!("{}: {error}", there.display()), fix)
@@ -28,14 +38,42 @@ pub fn disk(folder: &Path, least_mib: u32) -> Finding {
     }
 }
 
+/// Where no file can be written in a folder, or in the nearest above it that is there: that it fails. A disk that is full is another matter.
+pub fn unwritable(folder: &Path) -> Option<Finding> {
+    let why = match trial(nearest(folder)).err()? {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => return None,
+        // Of a file system that has no files of its own.
+        ErrorKind::NotFound | ErrorKind::Unsupported => String::new(),
+        kind => format!(": {kind}"),
+    };
+    let what = format!("{}: no file can be written there{why}", folder.display());
+    Some(Finding::fail(Check::Disk, what, "name a folder on a disk that the daemon's own user may write"))
+}
+
+/// Writes a file that has no name, and of which nothing is left.
+fn trial(folder: &Path) -> Result<(), ErrorKind> {
+    let tried = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&[0; TRIAL_BYTES]));
+    tried.map_err(|error| error.kind())
+}
+
+/// The folder, or the nearest above it that is there.
+fn nearest(folder: &Path) -> &Path {
+    let relative_to = |path: &Path| path.as_os_str().is_empty();
+    let there = folder.ancestors().find(|path| relative_to(path) || path.exists());
+    there.filter(|path| !relative_to(path)).unwrap_or(Path::new("."))
+}
+
 fn room(folder: &Path, free: u64, least: u64) -> Finding {
     let what = format!("{}: {} MiB free", folder.display(), free / MIB);
-    let fix = format!("make room, or move the folder; {} MiB must stay free for the daemon to go on", least / MIB);
     match free {
-        free if free < least => Finding::fail(Check::Disk, what, fix),
-        free if free < least.saturating_mul(COMFORTABLE) => Finding::warn(Check::Disk, what, fix),
+        free if free < least => Finding::fail(Check::Disk, what, make_room(least)),
+        free if free < least.saturating_mul(COMFORTABLE) => Finding::warn(Check::Disk, what, make_room(least)),
         _ => Finding::ok(Check::Disk, what),
     }
+}
+
+fn make_room(least: u64) -> String {
+    format!("make room, or move the folder; {} MiB must stay free for the daemon to go on", least / MIB)
 }
 
 /// Memory that is available, by the kernel's own estimate.
@@ -116,6 +154,20 @@ mod tests {
             [Level::Fail, Level::Warn, Level::Warn, Level::Ok]
         );
         assert_eq!(disk(Path::new("/not/there/yet"), 0).level, Level::Ok);
+        assert_eq!(room(Path::new("/state"), 0, MIB).level, Level::Fail);
+    }
+
+    #[test]
+    fn a_folder_fails_in_which_no_file_can_be_written_whatever_is_free() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (folder, why) in
+            [(Path::new("/proc"), ""), (Path::new("/proc/not/there/yet"), ""), (file.path(), ": not a directory")]
+        {
+            let found = disk(folder, 0);
+            assert_eq!(found.level, Level::Fail);
+            assert_eq!(found.what, format!("{}: no file can be written there{why}", folder.display()));
+        }
+        assert_eq!(nearest(Path::new("not/there/yet")), Path::new("."), "not the root of the machine");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `model = { formula, family, link, weights, standard_errors, confidence, ridge, likelihood_ratio, contrasts, two_stage }`: a
 //! linear or generalised linear model.
 
+mod both_sides;
 mod hypotheses;
 
 use std::collections::BTreeMap;
@@ -65,6 +66,7 @@ impl Binding<'_> {
         };
         let standard_errors = self.standard_errors(&place("standard_errors"), raw.standard_errors.as_deref())?;
         let (outcome, right) = outcome.zip(right)?;
+        self.explains_another(&place("formula"), &outcome.0, &right)?;
         let family = self.family(&place("family"), raw, &outcome.0)?;
         let confidence = raw.confidence.unwrap_or(0.95);
         if !(0.5..1.0).contains(&confidence) {

@@ -52,6 +52,22 @@ fn a_threshold_at_which_five_counts_share_a_value_is_not_raised() {
 }
 
 #[test]
+fn quiet_hours_are_listed_once_however_many_datasets_and_rules_have_them() {
+    let site = Site::new();
+    let request = site.request(&site.study());
+    site.edit_config(
+        "threshold = 11",
+        "threshold = 11\nquiet = [\"22:00-06:00\"]\n[[policy.rule]]\npurpose = \"scientific_research\"\nquiet = [\"12:00-13:00\", \"22:00-06:00\"]",
+    );
+    let config = site.config();
+    let authorised = authorise(&request, NOW, Past::default(), &Lists::default(), &config).unwrap();
+    let mut account = authorised.requester.account(&authorised.study);
+    account.related = vec!["labs@1".parse().unwrap()];
+    let quiet = Effective::of(&config.policy, &account).quiet;
+    assert_eq!(quiet.iter().map(ToString::to_string).collect::<Vec<_>>(), ["22:00-06:00 UTC", "12:00-13:00 UTC"]);
+}
+
+#[test]
 fn models_are_answered_where_sites_round_only_if_every_dataset_says_so() {
     let site = Site::new();
     let request = site.request(&site.study());

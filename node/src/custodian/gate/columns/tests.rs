@@ -7,7 +7,8 @@ use bocage_protocol::contract::parse;
 use bocage_protocol::plan::{Explains, Factor, Family, Measure, Model, Plan, Position, Response, Statistic, ValidPlan};
 use proptest::prelude::*;
 
-use super::super::{Spread, Weights};
+use super::super::model::{NEARER, exact};
+use super::super::{Spread, Weights, Withheld};
 use super::*;
 use crate::custodian::controls::Controls;
 
@@ -110,7 +111,7 @@ fn all_that_has_too_few_patients_is_named_at_once() {
     assert_eq!(error.message, "`a0` varies too little; `a1` and `a2` vary too little together; `x1` varies too little");
     assert_eq!(
         error.hint.unwrap(),
-        "if nobody can have two of `a1`, `a2`, they are one category: cut(a1 + 2 * a2, 1, 2); \
+        "if nobody can have two of `a1`, `a2`, they are one category: cut(a1 + 2 * a2, 1, 2); if everybody has one of them, leave `a2` out; \
          a number of few values is a category: cut(x1, 1, 2, 3, 4, 5, 6, 7, 8, 9); or leave the term out, or ask other sites"
     );
 }
@@ -123,6 +124,31 @@ fn columns_that_exclude_each_other_two_by_two_are_one_category_however_many_are_
     assert_eq!(error.message.matches("vary too little").count(), NAMED);
     let hint = error.hint.unwrap();
     assert!(hint.contains("cut(a0 + 2 * a1 + 3 * a2 + 4 * a3 + 5 * a4, 1, 2, 3, 4, 5);"), "{hint}");
+}
+
+#[test]
+fn where_one_patient_is_far_from_the_others_no_grouping_of_levels_is_advised() {
+    let plan = plan();
+    let (_, layout) = plan.model().unwrap();
+    let all = patients(60, |at| [at % 2 == 0, at < 30, false, false, false]);
+    type Moves = fn(&mut Weights);
+    let refused = |far: Moves| {
+        let mut counted = counted(layout, &all, &[0, 1], &[0, 1]);
+        counted.sums = vec![1.0; layout.block_values()];
+        far(&mut counted.weights);
+        let Err(Withheld::Model(few)) = exact(counted, &[], layout, rules()) else { panic!("it leaves") };
+        PublicError::from(few)
+    };
+    let cases: [(Moves, &str); 3] = [
+        (|weights| weights.leverage(0.9), "a patient is too far from the others"),
+        (|weights| weights.add(1.0, 1.0), "a patient weighs too much"),
+        (|weights| weights.add_squares(0.0, 1.0), "a patient is too far from what the model says"),
+    ];
+    for (far, why) in cases {
+        let error = refused(far);
+        assert!(error.message.starts_with(why), "{error}");
+        assert_eq!(error.hint.unwrap(), format!("{NEARER}; or {ELSE}"));
+    }
 }
 
 #[test]

@@ -121,6 +121,45 @@ fn a_study_that_was_begun_counts_as_open_whatever_else_is_asked_in_its_name() {
 }
 
 #[test]
+fn a_pause_that_the_ledger_does_not_take_lasts_in_memory_and_is_written_down_when_it_does() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    let request = site.request(&site.study());
+    let pause = |reason: Option<&str>| {
+        let answer = custodian.command(person(7), Command::Pause { reason: reason.map(str::to_owned) });
+        let Answer::Desk(desk) = answer else { panic!("{answer:?}") };
+        desk.paused.unwrap().unwritten
+    };
+    custodian.ledger.make_unwritable(true);
+    let unwritten = pause(Some("an incident")).unwrap();
+    assert!(unwritten.why.starts_with("cannot write the ledger") && !unwritten.hint.is_empty(), "{unwritten:?}");
+    assert!(pause(None).is_some(), "said again, it is no better");
+    assert_eq!(waits(&custodian.round(&request)).message, "cleveland has paused all answers: an incident");
+    assert_eq!(list(&custodian).paused.unwrap().reason.as_deref(), Some("an incident"));
+    assert_eq!(kinds(&custodian), ["snapshot"]);
+    custodian.ledger.make_unwritable(false);
+    assert_eq!(waits(&custodian.round(&request)).code, ErrorCode::Paused);
+    assert_eq!(list(&custodian).paused.unwrap().unwritten, None);
+    assert_eq!(kinds(&custodian), ["snapshot", "pause"]);
+    custodian.command(person(7), Command::Resume);
+    assert!(released(&custodian.round(&request)));
+}
+
+#[test]
+fn a_pause_that_is_not_in_the_ledger_ends_by_a_word_and_is_written_down_when_the_node_stops() {
+    let site = Site::new();
+    let custodian = ready(&site);
+    custodian.ledger.make_unwritable(true);
+    custodian.command(person(7), Command::Pause { reason: None });
+    custodian.command(person(7), Command::Resume);
+    assert_eq!(list(&custodian).paused, None);
+    custodian.command(person(7), Command::Pause { reason: None });
+    custodian.ledger.make_unwritable(false);
+    custodian.end_stop();
+    assert_eq!(kinds(&custodian), ["snapshot", "pause"]);
+}
+
+#[test]
 fn a_study_that_is_answered_without_the_desk_is_stopped_by_a_no_to_its_later_rounds_and_repeats() {
     let site = Site::new();
     let custodian = ready(&site);

@@ -142,7 +142,7 @@ fn where_one_patient_is_far_from_the_others_no_grouping_of_levels_is_advised() {
     let cases: [(Moves, &str); 3] = [
         (|weights| weights.leverage(0.9), "a patient is too far from the others"),
         (|weights| weights.add(1.0, 1.0), "a patient weighs too much"),
-        (|weights| weights.add_squares(0.0, 1.0), "a patient is too far from what the model says"),
+        (|weights| weights.add_fit(&[0.0], &[1.0]), "a patient is too far from what the model says"),
     ];
     for (far, why) in cases {
         let error = refused(far);

@@ -145,15 +145,14 @@ fn create(path: &Path) -> Result<(), LedgerError> {
     remove();
     OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(at)?;
     let make = || -> rusqlite::Result<()> {
+        // Without a journal that outlives the commit: what closing puts into the file may find no room, and says nothing.
         let mut connection = Connection::open(&new)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
         let transaction = connection.transaction()?;
         transaction.execute_batch(SCHEMA)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT)?;
         transaction.commit()?;
-        // Closing puts the journal into the file.
         connection.close().map_err(|(_, error)| error)
     };
     let made = make().map_err(|source| unopened(path, source)).and_then(|()| match fs::hard_link(&new, path) {

@@ -220,11 +220,35 @@ fn error(area: f64, n: f64, m: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod fixture {
     use bocage_protocol::analysis::{Confidence, Key};
     use bocage_protocol::plan::{Expr, Literal};
     use bocage_protocol::release::{BinRelease, Count};
 
+    use super::*;
+
+    /// Two ages that a score is cut at, asked of two sites or more.
+    pub fn asked() -> (Setting, RocSpec) {
+        let key = |label: &str| Key { label: label.to_owned(), key: Expr::Literal(Literal::Bool(true)) };
+        let confidence = Confidence::default();
+        let spec = RocSpec { score: key("age"), truth: key("sick"), grid: vec![50.0, 60.0], confidence };
+        (Setting { name: "a".parse().unwrap(), kind: "roc", one_row_per_subject: true, min_sites: 2 }, spec)
+    }
+
+    /// Lines behind a threshold, of so many patients in each of the three bins.
+    pub fn release(counts: &[[u64; 3]]) -> LinesRelease {
+        let bin = |(at, n): (usize, u64)| BinRelease { upto: at as u32 + 1, count: Count { subjects: n, rows: n } };
+        let lines = counts.iter().map(|counts| counts.iter().copied().enumerate().map(bin).collect()).collect();
+        LinesRelease { threshold: 11, lines, held_back: false, rounded: false }
+    }
+
+    pub fn sites() -> [SiteId; 3] {
+        ["aa", "bb", "cc"].map(|id| id.parse().unwrap())
+    }
+}
+
+#[cfg(test)]
+mod tests {
     use super::*;
     use crate::api::types::Interval;
 
@@ -263,20 +287,9 @@ mod tests {
 
     #[test]
     fn an_area_without_a_site_says_so() {
-        let key = |label: &str| Key { label: label.to_owned(), key: Expr::Literal(Literal::Bool(true)) };
-        let confidence = Confidence::default();
-        let spec = RocSpec { score: key("age"), truth: key("sick"), grid: vec![50.0, 60.0], confidence };
-        let setting = Setting { name: "a".parse().unwrap(), kind: "roc", one_row_per_subject: true, min_sites: 2 };
-        let line = |counts: [u64; 3]| {
-            let bin = |(at, n): (usize, u64)| BinRelease { upto: at as u32 + 1, count: Count { subjects: n, rows: n } };
-            counts.into_iter().enumerate().map(bin).collect::<Vec<_>>()
-        };
-        let release = |with: [u64; 3]| {
-            let lines = vec![line([0; 3]), line([30, 20, 11]), line(with)];
-            LinesRelease { threshold: 11, lines, held_back: false, rounded: false }
-        };
+        let ((setting, spec), sites) = (fixture::asked(), fixture::sites());
+        let release = |with: [u64; 3]| fixture::release(&[[0; 3], [30, 20, 11], with]);
         let (shows, hides) = (release([11, 20, 30]), release([0, 0, 12]));
-        let sites: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|id| id.parse().unwrap()).collect();
         let published = |last: &LinesRelease| {
             let of = [&shows, &shows, last];
             let answers = sites.iter().zip(of).map(|(site, of)| SiteAnswer { site, answer: Answer::Lines(of) });

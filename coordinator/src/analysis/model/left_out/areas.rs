@@ -61,30 +61,16 @@ fn area(setting: Setting, spec: &RocSpec, answers: &[SiteAnswer<'_>]) -> Area {
 
 #[cfg(test)]
 mod tests {
-    use bocage_protocol::analysis::{Confidence, Key};
-    use bocage_protocol::plan::{Expr, Literal};
-    use bocage_protocol::release::{BinRelease, Count};
-
     use super::*;
+    use crate::analysis::roc::fixture;
 
     #[test]
     fn the_area_of_a_fold_that_a_site_hides_says_of_whom_it_is() {
-        let key = |label: &str| Key { label: label.to_owned(), key: Expr::Literal(Literal::Bool(true)) };
-        let confidence = Confidence::default();
-        let spec = RocSpec { score: key("age"), truth: key("sick"), grid: vec![50.0, 60.0], confidence };
-        let setting = Setting { name: "a".parse().unwrap(), kind: "roc", one_row_per_subject: true, min_sites: 2 };
-        let line = |counts: [u64; 3]| {
-            let bin = |(at, n): (usize, u64)| BinRelease { upto: at as u32 + 1, count: Count { subjects: n, rows: n } };
-            counts.into_iter().enumerate().map(bin).collect::<Vec<_>>()
-        };
+        let ((setting, spec), sites) = (fixture::asked(), fixture::sites());
         // Of each class a line for each of two folds.
-        let release = |with: [u64; 3]| {
-            let (unknown, without) = (line([0; 3]), line([30, 20, 11]));
-            let lines = vec![unknown.clone(), unknown, without.clone(), without, line([11, 20, 30]), line(with)];
-            LinesRelease { threshold: 11, lines, held_back: false, rounded: false }
-        };
+        let (unknown, without) = ([0; 3], [30, 20, 11]);
+        let release = |with: [u64; 3]| fixture::release(&[unknown, unknown, without, without, [11, 20, 30], with]);
         let (shows, hides) = (release([11, 20, 30]), release([0, 0, 12]));
-        let sites: Vec<SiteId> = ["aa", "bb", "cc"].iter().map(|id| id.parse().unwrap()).collect();
         let answers = sites.iter().zip([&shows, &shows, &hides]);
         let answers: Vec<_> = answers.map(|(site, of)| SiteAnswer { site, answer: Answer::Lines(of) }).collect();
         let areas = of_folds(&setting, &spec, 2, &answers);
